@@ -48,8 +48,8 @@ class RowLock(Record):
 class PartLock(Record):
     """One part of the split, its rows in order."""
 
-    digest: str
-    """SHA-256 over the row hashes in order: a changed, added, removed or moved row changes it."""
+    sha256: str
+    """Over the row hashes in order: a changed, added, removed or moved row changes it."""
     rows: tuple[RowLock, ...]
 
 
@@ -112,4 +112,4 @@ def row_hash(row: SplitRow) -> str:
 def lock_part(rows: tuple[SplitRow, ...]) -> PartLock:
     """Hash every row and the rows' order."""
     locked = tuple(RowLock(id=row.id, sha256=row_hash(row)) for row in rows)
-    return PartLock(digest=sha256_of("\n".join(f"{r.id} {r.sha256}" for r in locked)), rows=locked)
+    return PartLock(sha256=sha256_of("\n".join(f"{r.id} {r.sha256}" for r in locked)), rows=locked)
