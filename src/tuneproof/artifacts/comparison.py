@@ -34,8 +34,8 @@ class Reply(Record):
     """`length`: the token limit cut the reply."""
     prompt_tokens: int
     output_tokens: int
-    ms: float
-    """Wall time of the call in milliseconds, client side, concurrency 1."""
+    ms: float | None
+    """Wall time of the call in milliseconds, client side, concurrency 1; None where calls were batched."""
 
 
 class Score(Record):

