@@ -206,12 +206,8 @@ def test_parameters_that_say_something_else_are_refused(parameters: Parameters) 
         render_params(parameters)
 
 
-NASTY = st.text(
-    st.sampled_from(
-        ['"', "\n", " ", "\t", "FROM evil", "SYSTEM", "#", "PARAMETER", "x", "'", "\\", "\x00", "é"]
-    ),
-    max_size=14,
-) | st.text(max_size=30)
+PIECES = ['"', '""', "\n", " ", "\t", "FROM evil", "SYSTEM", "#", "PARAMETER", "x", "'", "\\", "\x00", "é"]
+NASTY = st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text(max_size=30)
 
 
 @given(NASTY, NASTY, NASTY, NASTY)

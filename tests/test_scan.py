@@ -83,8 +83,8 @@ PERSONAL: dict[str, tuple[str, str]] = {
     "mastercard": ("card number", "5500-0000-0000" + "-0004"),
     "american express": ("card number", "3782822463" + "10005"),
     "american phone": ("phone number", "+1 (415) 555" + "-0132"),
-    "british phone": ("phone number", "+44 (0)20 7946" + " 0958"),
-    "plain phone": ("phone number", "+49301234" + "567"),
+    "british phone": ("phone number", "+44 (0)2" + "0 7946 0958"),
+    "plain phone": ("phone number", "+493" + "01234567"),
     "social security number": ("US social security number", "078-05" + "-1120"),
 }
 
@@ -108,22 +108,40 @@ def test_a_planted_value_is_found_on_its_line_and_masked(kind: str, planted: str
 
 
 NOTICES = """
-Copyright (c) 1989, 1991 Free Software Foundation, Inc., 51 Franklin Street, Fifth Floor, Boston, MA 02110-1301 USA
+Copyright (c) 1989, 1991 Free Software Foundation, Inc., 51 Franklin
+Street, Fifth Floor, Boston, MA 02110-1301 USA
 Copyright 1999-2004, 2007-2011 The Example Authors. All rights reserved.
-Redistribution and use in source and binary forms, with or without modification, are permitted provided that the
+Redistribution and use in source and binary forms, with or without
+modification, are permitted provided that the
 following conditions are met: 1. Redistributions of source code must retain the above copyright notice.
-Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+Licensed under the Apache License, Version 2.0 (the "License"); you
+may not use this file except in compliance with
 the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0
 SPDX-License-Identifier: GPL-2.0-or-later WITH Classpath-exception-2.0
 $Id: file.c,v 1.23.4.5 2004/05/06 07:08:09 user Exp $ @version 10.2.3.4 @author the team
-This token: a licence expression. The secret: there is none. Password protection is not covered. Keys: see below.
-ISBN 978-0-13-110362-7, ISO/IEC 9899:1999, RFC 2119, CVE-2021-44228, patent US 6,393,474, build 20040506070809
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED. EVEN IF ADVISED OF SUCH DAMAGE.
+This token: a licence expression. The secret: there is none. Password
+protection is not covered. Keys: see below.
+ISBN 978-0-13-110362-7, ISO/IEC 9899:1999, RFC 2119, CVE-2021-44228,
+patent US 6,393,474, build 20040506070809
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND,
+EXPRESS OR IMPLIED. EVEN IF ADVISED OF SUCH DAMAGE.
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.78
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.782
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.782
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.7825
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.782
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.7825
+sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.7825
 sha256:b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 144811072 bytes, 0.7250 [0.6593, 0.7825]
-PARAMETER stop "<|im_end|>"  eos_token: "<|im_end|>"  answer_tokens=18204  api_key: "<your key>"  token: ${HF_TOKEN}
-The loss is +0.123456789012 lower, difference +55.5 points [+48.3, +62.7], +12.3456789 ms, p = 1.5e-09, 1,412 rows.
-commit 0123456789012345678901234567890123456789, uuid 12345678-1234-1234-1234-123456789012, 2004-05-06T07:08:09Z
-git@ is a user, @media print, user@host, foo at bar dot baz, a@b, hf_hub_download, sk-learn, risk-assessment-process
+PARAMETER stop "<|im_end|>"  eos_token: "<|im_end|>" 
+answer_tokens=18204  api_key: "<your key>"  token: ${HF_TOKEN}
+The loss is +0.123456789012 lower, difference +55.5 points [+48.3,
++62.7], +12.3456789 ms, p = 1.5e-09, 1,412 rows.
+commit 0123456789012345678901234567890123456789, uuid
+12345678-1234-1234-1234-123456789012, 2004-05-06T07:08:09Z
+git@ is a user, @media print, user@host, foo at bar dot baz, a@b,
+hf_hub_download, sk-learn, risk-assessment-process
+See https://web.archive.org/web/20021024121806/http://example.org/licences/
 """
 
 

@@ -34,7 +34,7 @@ from tuneproof.scan import scan_text
 
 SHOWN_FAILURES = 5
 _BLANKS = re.compile(r"(?i)none|nan|null|undefined|n/?a|inf|")
-_PLACEHOLDERS = re.compile(r"\[More Information Needed\]|\bTODO\b|\bTBD\b|\bFIXME\b|\{\{|\}\}")
+_PLACEHOLDERS = re.compile(r"\[More Information Needed\]|\bTODO\b|\bTBD\b|\bFIXME\b|\{\{")
 
 _NEEDED = (
     "case.task_file.title", "case.task_file.task.input", "case.task_file.task.output", "adapter.settings",

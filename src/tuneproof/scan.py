@@ -177,7 +177,12 @@ _RULES = (
         left=r"(?<![\w.])",
     ),
     _rule("IBAN", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}", _is_iban),
-    _rule("card number", r"[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w-]|\.\d)", _is_card_number, left=r"(?<![\w.+-])"),
+    _rule(
+        "card number",
+        r"(?:4\d|5[1-5]|2[2-7]|3\d|6\d)\d\d(?:[ -]?\d){9,15}(?![\w-]|\.\d)",
+        _is_card_number,
+        left=r"(?<![\w.+/-])",
+    ),
     _rule("phone number", r"\+[1-9](?:[ .()/-]{0,2}\d){7,14}(?!\w)", _is_phone_number, left=r"(?<![\w+])"),
     _rule(
         "US social security number",

@@ -105,8 +105,14 @@ def _precision() -> tuple[str, str]:
     if torch.cuda.is_available():
         capability = torch.cuda.get_device_capability()
         if capability >= (8, 0):
-            return "bf16 autocast, float32 LoRA weights", f"this GPU: capability {capability[0]}.{capability[1]}"
-        return "fp16 autocast, float32 LoRA weights", f"this GPU: capability {capability[0]}.{capability[1]} < 8.0"
+            return (
+                "bf16 autocast, float32 LoRA weights",
+                f"this GPU: capability {capability[0]}.{capability[1]}",
+            )
+        return (
+            "fp16 autocast, float32 LoRA weights",
+            f"this GPU: capability {capability[0]}.{capability[1]} < 8.0",
+        )
     if machine.cpu_has_bf16():
         return "bf16 autocast, float32 LoRA weights", "this processor: has bf16 instructions"
     return "float32", "this processor: no bf16 instructions"

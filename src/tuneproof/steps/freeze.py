@@ -130,9 +130,7 @@ def _leaks(test: list[SplitRow], dev: list[SplitRow], train: list[SplitRow]) -> 
 
 def _crossing(test: list[SplitRow], others: list[SplitRow]) -> int:
     texts = [row.input for row in [*test, *others]]
-    return len(
-        {s.first for s in similar_pairs(texts, threshold=NEAR) if s.first < len(test) <= s.second}
-    )
+    return len({s.first for s in similar_pairs(texts, threshold=NEAR) if s.first < len(test) <= s.second})
 
 
 def _check_leaks(leaks: LeakReport) -> None:

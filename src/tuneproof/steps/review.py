@@ -25,7 +25,7 @@ def review(case: Case, drafts: Drafts) -> Reviewed:
     if not authority:
         raise NotReady(
             f"{len(drafts.pairs)} imported pairs have no reviewer.",
-            remedy="Name who labelled them in task.yaml: data.reviewed_by: \"…\"; the card will print it.",
+            remedy='Name who labelled them in task.yaml: data.reviewed_by: "…"; the card will print it.',
         )
     return Reviewed(
         provenance=drafts.provenance,

@@ -1,4 +1,4 @@
-"""Step 1 · define: task.yaml → Case.
+"""Step 1 · init: task.yaml → Case.
 
 Prompting rents behaviour, retrieval supplies knowledge, a tune installs behaviour. So the triage asks
 what presses, and says RAG, a bigger model or "not yet" before anything is spent.
@@ -25,7 +25,7 @@ _ADVICE: dict[Advice, str] = {
 }
 
 
-def define(task_file: TaskFile) -> Case:
+def init(task_file: TaskFile) -> Case:
     """Judge from the pressures whether a tune makes sense, and write the case as one paragraph."""
     triage = triage_of(task_file.pressures)
     task = task_file.task
@@ -40,7 +40,9 @@ def define(task_file: TaskFile) -> Case:
 def triage_of(pressures: PressureSection) -> Triage:
     """Decide by the first rule that applies: fresh facts, broad reasoning, no pressure, else fine-tune."""
     if pressures.fresh_facts:
-        return Triage(advice="RAG", reasons=("the right answer depends on facts that change or differ by user",))
+        return Triage(
+            advice="RAG", reasons=("the right answer depends on facts that change or differ by user",)
+        )
     if pressures.broad_reasoning:
         return Triage(advice="bigger model", reasons=("the task needs open-ended reasoning",))
     reasons = tuple(why for name, why in _PRESSURES.items() if getattr(pressures, name))

@@ -1,0 +1,81 @@
+"""Training pairs → cheap rivals: what a laptop does in a second, measured beside the models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tuneproof.artifacts import Arm, Reply, SplitRow
+from tuneproof.outside.machine import seconds
+
+Predict = Callable[[str], str]
+
+
+class Rival(NamedTuple):
+    """A fitted rival."""
+
+    arm: Arm
+    predict: Predict
+
+
+def fit_rivals(train: Sequence[SplitRow]) -> list[Rival]:
+    """Fit every cheap rival on all training pairs."""
+    texts, answers = [row.input for row in train], [row.output for row in train]
+    return [_majority(answers), _nearest(texts, answers), _logistic(texts, answers)]
+
+
+def answer_with(rival: Rival, rows: Sequence[SplitRow]) -> tuple[Reply, ...]:
+    """Answer every row with `rival`, timed one by one."""
+    rival.predict(rows[0].input)
+    replies = []
+    for row in rows:
+        began = seconds()
+        text = rival.predict(row.input)
+        ms = round((seconds() - began) * 1000, 3)
+        replies.append(
+            Reply(item_id=row.id, text=text, finish="stop", prompt_tokens=0, output_tokens=0, ms=ms)
+        )
+    return tuple(replies)
+
+
+def _arm(name: str, title: str, note: str) -> Arm:
+    return Arm(name=name, title=title, kind="rival", engine="scikit-learn", note=note)
+
+
+def _majority(answers: Sequence[str]) -> Rival:
+    counts = Counter(answers)
+    commonest = min(counts, key=lambda answer: (-counts[answer], answer))
+    return Rival(_arm("majority", "majority answer", f"always {commonest}"), lambda _text: commonest)
+
+
+def _nearest(texts: Sequence[str], answers: Sequence[str]) -> Rival:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(4, 4), sublinear_tf=True)
+    known = vectorizer.fit_transform(texts)
+
+    def predict(text: str) -> str:
+        return answers[int((known @ vectorizer.transform([text]).T).toarray().ravel().argmax())]
+
+    return Rival(_arm("nearest-neighbour", "nearest neighbour", "TF-IDF of character 4-grams"), predict)
+
+
+def _logistic(texts: Sequence[str], answers: Sequence[str]) -> Rival:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    features = vectorizer.fit_transform(texts)
+    if len(set(answers)) < 2:
+        return Rival(
+            _arm("tfidf-logistic", "TF-IDF + logistic regression", "one class"), lambda _: answers[0]
+        )
+    model = LogisticRegression(C=100, max_iter=200).fit(features, answers)
+
+    def predict(text: str) -> str:
+        return str(model.predict(vectorizer.transform([text]))[0])
+
+    return Rival(
+        _arm("tfidf-logistic", "TF-IDF + logistic regression", "words and word pairs, C = 100"), predict
+    )

@@ -1,0 +1,72 @@
+"""Step 5 · tune: TrainSet + DevSet → Adapter.
+
+The test set cannot be opened here: it is another type, and it is not passed in.
+"""
+
+from __future__ import annotations
+
+from tuneproof.artifacts import Adapter, Case, DevSet, TrainSet, canonical_json, row_hash, sha256_of
+from tuneproof.artifacts.curves import CurveRow
+from tuneproof.outside.machine import seconds
+from tuneproof.outside.protocols import Base, Folder, Progress, Trained, Trainer, TrainPlan
+
+
+def tune(
+    case: Case,
+    train: TrainSet,
+    dev: DevSet,
+    *,
+    base: Base,
+    trainer: Trainer,
+    folder: Folder,
+    progress: Progress,
+) -> Adapter:
+    """Train a LoRA adapter on the first `tuning.rows` pairs and leave its files in `folder`.
+
+    Raises:
+        NotReady: a row does not fit the model.
+        MissingPart: the trainer is not installed.
+    """
+    tuning = case.task_file.tuning
+    rows = train.pairs[: tuning.rows]
+    plan = TrainPlan(
+        rows=rows,
+        dev=dev.pairs,
+        system_prompt=case.task_file.task.system_prompt,
+        epochs=tuning.epochs,
+        learning_rate=tuning.learning_rate,
+        batch=tuning.batch,
+        lora_rank=tuning.lora_rank,
+        lora_alpha=tuning.lora_alpha,
+        seed=tuning.seed,
+    )
+    began = seconds()
+    trained = trainer.train(plan, base, folder, progress)
+    return Adapter(
+        base=base.identity,
+        files=trained.files,
+        settings=trained.settings,
+        train_rows=len(rows),
+        train_rows_available=len(train.pairs),
+        train_digest=sha256_of(canonical_json([row_hash(row) for row in rows])),
+        epochs=tuning.epochs,
+        steps=trained.steps,
+        tokens=trained.tokens,
+        answer_tokens=trained.answer_tokens,
+        longest_row_tokens=trained.longest_row_tokens,
+        final_loss=_final_loss(trained),
+        final_dev_loss=_last_dev_loss(trained.curves),
+        seconds=round(seconds() - began, 1),
+        device=trained.device,
+        versions=trained.versions,
+    )
+
+
+def _final_loss(trained: Trained) -> float:
+    """Mean loss of the last tenth of the steps: one step is too noisy to quote."""
+    last = trained.curves[-max(1, len(trained.curves) // 10) :]
+    return round(sum(row.loss for row in last) / len(last), 4)
+
+
+def _last_dev_loss(curves: tuple[CurveRow, ...]) -> float | None:
+    return next((row.dev_loss for row in reversed(curves) if row.dev_loss is not None), None)
