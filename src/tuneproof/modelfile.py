@@ -212,7 +212,7 @@ def _quotable(text: str, *, what: str) -> str:
     That parser drops every character that Go does not call printable, for example a no-break space.
     """
     odd = next((c for c in text if not (c.isprintable() or c in "\n\t")), None)
-    if text.strip() and odd is None:
+    if text.strip() and odd is None and _TRIPLE not in text:
         return text
     reason = "is empty"
     if odd is not None:

@@ -149,7 +149,8 @@ def _stages(case: Case, arms: Sequence[ArmResult], scored: Scored) -> tuple[Cont
 def _changed(
     split: Split, base: ArmResult, served: ArmResult, replies: Replies, scored: Scored
 ) -> tuple[tuple[ChangedItem, ...], tuple[ChangedItem, ...]]:
-    fixed, broken = [], []
+    fixed: list[ChangedItem] = []
+    broken: list[ChangedItem] = []
     rows = zip(
         split.test.items,
         replies[base.arm.name],

@@ -1,0 +1,261 @@
+"""Artifacts ⇄ the files of their step's folder: how each record is laid out on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from tuneproof.artifacts import (
+    Artifact,
+    Case,
+    DevSet,
+    Drafts,
+    EvalPlan,
+    Item,
+    LeakReport,
+    LedgerEntry,
+    Pair,
+    Provenance,
+    Record,
+    Reply,
+    Reviewed,
+    Split,
+    SplitLock,
+    SplitRow,
+    TestSet,
+    TrainSet,
+    canonical_json,
+    lock_part,
+    sha256_of,
+)
+from tuneproof.errors import LockBroken, MissingArtifact
+from tuneproof.outside.files import append_line
+from tuneproof.outside.machine import now
+from tuneproof.steps import step_of
+from tuneproof.workspace import Workspace
+
+R = TypeVar("R", bound=Record)
+A = TypeVar("A", bound=Artifact)
+
+LEDGER = "ledger.jsonl"
+PARTS = ("train", "dev", "test")
+
+
+def put(workspace: Workspace, verb: str, artifact: Artifact) -> None:
+    """Write a step's main file: the artifact as JSON."""
+    workspace.write(verb, step_of(verb).makes, artifact.model_dump_json(indent=1) + "\n")
+
+
+def take(workspace: Workspace, verb: str, kind: type[A]) -> A:
+    """Read a step's main file back."""
+    return kind.model_validate_json(workspace.read(verb, step_of(verb).makes))
+
+
+def take_case(workspace: Workspace) -> Case:
+    """Read the case."""
+    return take(workspace, "init", Case)
+
+
+def _lines(records: Sequence[Record]) -> str:
+    return "".join(canonical_json(record.model_dump(mode="json")) + "\n" for record in records)
+
+
+def _rows(text: str, kind: type[R], where: str) -> tuple[R, ...]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            rows.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            raise LockBroken(
+                f"{where}:{number}: not a {kind.__name__}: {line[:80]!r}",
+                remedy="Put the file back as it was made.",
+            ) from error
+    return tuple(rows)
+
+
+def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
+    """Write the pairs, one a line, and beside them where they came from."""
+    workspace.write("draft", "imported.jsonl", _lines(drafts.pairs))
+    head = {"provenance": drafts.provenance.model_dump(), "left_out": drafts.left_out}
+    workspace.write("draft", "provenance.json", json.dumps(head, indent=1, ensure_ascii=False) + "\n")
+
+
+def take_drafts(workspace: Workspace) -> Drafts:
+    """Read the pairs back."""
+    head = json.loads(workspace.read("draft", "provenance.json"))
+    pairs = _rows(workspace.read("draft", "imported.jsonl"), Pair, "2-drafts/imported.jsonl")
+    return Drafts(
+        provenance=Provenance.model_validate(head["provenance"]), pairs=pairs, left_out=head["left_out"]
+    )
+
+
+def put_reviewed(workspace: Workspace, reviewed: Reviewed) -> None:
+    """Write the decision as an event, and the reviewed set without the pairs that 2-drafts already holds."""
+    event = {
+        "kind": "authority",
+        "at": now(),
+        "statement": reviewed.statement,
+        "pairs": len(reviewed.pairs),
+        "pairs_sha256": sha256_of(_lines(reviewed.pairs)),
+    }
+    workspace.write("review", "events.jsonl", canonical_json(event) + "\n")
+    workspace.write("review", "reviewed.json", reviewed.model_dump_json(indent=1, exclude={"pairs"}) + "\n")
+
+
+def take_reviewed(workspace: Workspace) -> Reviewed:
+    """Read the reviewed set; imported pairs are all accepted as they are."""
+    head = json.loads(workspace.read("review", "reviewed.json"))
+    return Reviewed.model_validate(head | {"pairs": take_drafts(workspace).pairs})
+
+
+def put_split(workspace: Workspace, split: Split) -> None:
+    """Write the three parts, the lock and the leak report."""
+    for name, rows in zip(PARTS, (split.train.pairs, split.dev.pairs, split.test.items), strict=True):
+        workspace.write("freeze", f"{name}.jsonl", _lines(rows))
+    workspace.write("freeze", "leaks.json", split.leaks.model_dump_json(indent=1) + "\n")
+    put(workspace, "freeze", split.lock)
+
+
+def take_split(workspace: Workspace) -> Split:
+    """Read the split and prove every row against the lock.
+
+    Raises:
+        LockBroken: a row was changed, added, removed or moved, or the lock itself was edited.
+    """
+    lock = take(workspace, "freeze", SplitLock)
+    parts = {name: _locked_rows(workspace, name, lock) for name in PARTS}
+    return Split(
+        train=TrainSet(pairs=parts["train"]),
+        dev=DevSet(pairs=parts["dev"]),
+        test=TestSet(items=tuple(Item(**row.model_dump()) for row in parts["test"])),
+        lock=lock,
+        leaks=LeakReport.model_validate_json(workspace.read("freeze", "leaks.json")),
+    )
+
+
+def _locked_rows(workspace: Workspace, name: str, lock: SplitLock) -> tuple[SplitRow, ...]:
+    path = workspace.folder("freeze") / f"{name}.jsonl"
+    where = workspace.shown(path)
+    if not path.exists():
+        raise LockBroken(
+            f"{where} is gone.", remedy="Put the frozen file back; without it nothing is proven."
+        )
+    rows = _rows(path.read_text(encoding="utf-8", errors="replace"), SplitRow, where)
+    found, frozen = lock_part(rows), getattr(lock, name)
+    if found == frozen:
+        return rows
+    raise LockBroken(
+        f"{where} is not the file that was frozen: {_difference(found.rows, frozen.rows)}.",
+        remedy="Put the frozen file back. Wanted changes need a new split.version in task.yaml and a new "
+        "freeze; results on the old test do not carry over.",
+    )
+
+
+def _difference(found: Sequence[Record], frozen: Sequence[Record]) -> str:
+    before = {r.id: r.sha256 for r in frozen}  # type: ignore[attr-defined]
+    after = {r.id: r.sha256 for r in found}  # type: ignore[attr-defined]
+    for what, ids in (
+        ("added", [i for i in after if i not in before]),
+        ("removed", [i for i in before if i not in after]),
+        ("changed", [i for i in after if i in before and after[i] != before[i]]),
+    ):
+        if ids:
+            return f"{len(ids)} {'row' if len(ids) == 1 else 'rows'} {what}, first {ids[0]!r}"
+    return "rows repeated" if len(found) != len(frozen) else "rows were reordered"
+
+
+class Replies:
+    """The replies of one arm, a line each, on disk before the next question is asked; a `ReplyLog`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def replies(self) -> dict[str, Reply]:
+        """Return the replies that are whole; a line torn by a crash is dropped from the file."""
+        if not self._path.exists():
+            return {}
+        text = self._path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            self._path.write_text(whole, encoding="utf-8")
+        return {reply.item_id: reply for reply in _rows(whole, Reply, self._path.name)}
+
+    def append(self, reply: Reply) -> None:
+        """Store one reply durably."""
+        append_line(self._path, canonical_json(reply.model_dump(mode="json")))
+
+
+class TestDesk:
+    """Plan, ledger and reply files of one step's comparison; a `TestRecords`."""
+
+    __test__ = False  # pytest would collect a class of this name
+
+    def __init__(self, workspace: Workspace, verb: str) -> None:
+        self._workspace, self._verb = workspace, verb
+        (workspace.folder(verb) / "replies").mkdir(exist_ok=True)
+
+    def keep_plan(self, plan: EvalPlan) -> None:
+        """Store the plan before the first access."""
+        self._workspace.write(self._verb, "eval_plan.json", plan.model_dump_json(indent=1) + "\n")
+
+    def accessed(self, arm: str, plan_digest: str) -> None:
+        """Append to the ledger, chained to the entry before."""
+        entries = ledger(self._workspace)
+        previous = entries[-1].digest if entries else "genesis"
+        entry = LedgerEntry(
+            at=now(), who=f"tuneproof {self._verb}", arm=arm, plan_digest=plan_digest, previous=previous
+        )
+        append_line(self._workspace.root / LEDGER, canonical_json(entry.model_dump(mode="json")))
+
+    def log(self, arm: str) -> Replies:
+        """Open an arm's replies."""
+        return Replies(self._workspace.folder(self._verb) / "replies" / f"{arm}.jsonl")
+
+
+def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
+    """Read the test access ledger and check its chain.
+
+    It lies beside the steps' folders, so that making a step again does not forget an access.
+
+    Raises:
+        LockBroken: an entry was changed, removed or moved.
+    """
+    path = workspace.root / LEDGER
+    if not path.exists():
+        return ()
+    entries = _rows(path.read_text(encoding="utf-8"), LedgerEntry, LEDGER)
+    previous = "genesis"
+    for number, entry in enumerate(entries, 1):
+        if entry.previous != previous:
+            raise LockBroken(
+                f"{workspace.shown(path)}:{number}: the chain is broken, an entry before it was changed.",
+                remedy="Put the ledger back: without it nobody can say how often the test was read.",
+            )
+        previous = entry.digest
+    return entries
+
+
+def replies_of(workspace: Workspace, verb: str, arms: Sequence[str]) -> dict[str, tuple[Reply, ...]]:
+    """Read a finished step's replies, each file checked against its recorded hash."""
+    return {
+        arm: _rows(workspace.read(verb, f"replies/{arm}.jsonl"), Reply, f"replies/{arm}.jsonl")
+        for arm in arms
+    }
+
+
+def in_test_order(replies: Sequence[Reply], test: TestSet) -> tuple[Reply, ...]:
+    """Put replies in the order of the items.
+
+    Raises:
+        MissingArtifact: an item has no reply.
+    """
+    known = {reply.item_id: reply for reply in replies}
+    if missing := [item.id for item in test.items if item.id not in known]:
+        raise MissingArtifact(
+            f"{len(missing)} items have no reply, first {missing[0]!r}.", remedy="tuneproof compare --again"
+        )
+    return tuple(known[item.id] for item in test.items)
