@@ -59,7 +59,7 @@ def answer_in_batches(
     limit: int,
     progress: Progress,
 ) -> tuple[Reply, ...]:
-    """Like `answer_one_by_one`, but several rows of like length a call; such replies have no time of their own."""
+    """Like `answer_one_by_one`, but several rows of like length a call; such replies have no own time."""
     known = log.replies()
     open_rows = sorted((row for row in rows if row.id not in known), key=lambda row: (len(row.input), row.id))
     for start in range(0, len(open_rows), _BATCH):
@@ -148,7 +148,7 @@ def check_parity(case: Case, test: TestSet, runtime: Runtime, trained: BatchMode
             raise TuneproofError(
                 f"Item {item.id}: {runtime.name} would send another prompt than training saw.\n"
                 f"  training: {ours[:160]!r}\n  runtime:  {theirs[:160]!r}",
-                remedy="The GGUF file carries another chat template or tokenizer: `tuneproof quantize --again`.",
+                remedy="The GGUF file has another chat template or tokenizer: `tuneproof quantize --again`.",
             )
     return Parity(
         prompts=len(test.items), text_equal=texts_equal, tokens_equal=tokens_equal, one_bos=one_start

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -29,7 +29,7 @@ class Tell:
 
         self.as_json = as_json
         self._quiet = quiet or as_json
-        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=_width(sys.stdout))
         # The stream of the start: libraries' stderr goes to a log file while they work, ours must not.
         self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
@@ -66,8 +66,7 @@ class Tell:
             table.add_column(title, justify="right" if index in right else "left", overflow="fold")
         for row in rows:
             table.add_row(*row)
-        # A pipe has no width of its own: cells must not be cut there.
-        self._out.print(table, markup=False) if self._out.is_terminal else _wide(table, self._out)
+        self._out.print(table)
 
     def progress(self, title: str) -> Bar:
         """Start a progress display."""
@@ -82,8 +81,9 @@ class Tell:
         self.note(f"  {time.monotonic() - began:.1f} s")
 
 
-def _wide(table: object, console: RichConsole) -> None:
-    console.print(table, width=160, crop=False)
+def _width(stream: TextIO) -> int | None:
+    """A pipe has no width of its own, and cells must not be folded there; None leaves a terminal its own."""
+    return None if stream.isatty() else 180
 
 
 class Bar:

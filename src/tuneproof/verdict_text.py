@@ -66,7 +66,7 @@ def headline_and_decision(
     if strongest.p_one_sided > case.task_file.gate.alpha:
         return (
             "not_enough_evidence",
-            f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be behind ({rival}).",
+            f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse ({rival}).",
         )
     if "frontier" in not_measured:
         return (
@@ -95,8 +95,8 @@ def _rates(case: Case, base: ArmResult, served: ArmResult) -> str:
     level = f"{case.task_file.gate.confidence * 100:g} % interval"
     return (
         f"On {served.n} held-out items the tuned model ({served.arm.title}) has {percent(served.rate)} "
-        f"{case.task_file.task.metric} ({level} {span(served.interval)}) and its best base ({base.arm.title}) "
-        f"{percent(base.rate)} ({span(base.interval)})."
+        f"{case.task_file.task.metric} ({level} {span(served.interval)}) and its best base "
+        f"({base.arm.title}) {percent(base.rate)} ({span(base.interval)})."
     )
 
 

@@ -21,7 +21,7 @@ from tuneproof.artifacts import Artifact, FileRef, TaskFile, canonical_json, sha
 from tuneproof.errors import BadInput, Busy, LockBroken, MissingArtifact
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.machine import now
-from tuneproof.steps import STEPS, Step, step_of
+from tuneproof.steps import Step, step_of
 
 MADE, BEGUN, TASK, HELD = "made.json", "begun.json", "task.yaml", ".lock"
 _SMALL = 10_000_000
@@ -32,8 +32,8 @@ class Made(Artifact):
     """`made.json`: what a finished step made, and from what."""
 
     step: str
-    digest: str
-    """Of the step's artifact."""
+    artifact: str
+    """Digest of the step's artifact."""
     made_from: dict[str, str]
     """Folder → digest of its artifact."""
     settings: dict[str, str]
@@ -162,7 +162,7 @@ class Workspace:
 
     def _digest(self, verb: str) -> str:
         made = self.made(verb)
-        return made.digest if made else ""
+        return made.artifact if made else ""
 
     # Making a step
 
@@ -185,7 +185,7 @@ class Workspace:
         (folder / BEGUN).unlink(missing_ok=True)
         made = Made(
             step=verb,
-            digest=digest,
+            artifact=digest,
             made_from=made_from,
             settings=settings,
             files=tuple(
@@ -297,6 +297,3 @@ def _known_keys(place: tuple[int | str, ...]) -> list[str]:
     for part in place:
         model = model.model_fields[str(part)].annotation
     return sorted(model.model_fields)
-
-
-ALL_STEPS = STEPS

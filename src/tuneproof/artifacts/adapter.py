@@ -43,7 +43,7 @@ class Adapter(Artifact):
     longest_row_tokens: int
     final_loss: float
     """Mean training loss over the last tenth of the steps, in nats per answer token."""
-    final_dev_loss: float | None
+    final_dev_loss: float
     seconds: float
     device: str
     versions: dict[str, str]

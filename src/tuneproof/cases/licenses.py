@@ -23,9 +23,21 @@ SHORTEST, LONGEST = 6, 90
 """Words of a notice."""
 
 CATCH_ALLS = frozenset(
-    "agpl-generic-additional-terms commercial-license free-unknown generic-cla generic-exception "
-    "generic-export-compliance other-copyleft other-permissive proprietary-license "
-    "public-domain-disclaimer unknown unknown-license-reference warranty-disclaimer".split()
+    {
+        "agpl-generic-additional-terms",
+        "commercial-license",
+        "free-unknown",
+        "generic-cla",
+        "generic-exception",
+        "generic-export-compliance",
+        "other-copyleft",
+        "other-permissive",
+        "proprietary-license",
+        "public-domain-disclaimer",
+        "unknown",
+        "unknown-license-reference",
+        "warranty-disclaimer",
+    }
 )
 """Keys that say that something was found and not what."""
 
@@ -63,7 +75,7 @@ def clean(text: str) -> str:
 
 
 def expression_of(rule: Rule, allowed: frozenset[str]) -> str | None:
-    """Return the rule's expression with sorted operands, or None if it mixes operators or names other keys."""
+    """Return the rule's expression, operands sorted; None if it mixes operators or names other keys."""
     raw = rule.head["license_expression"]
     if " AND " in raw and " OR " in raw:
         return None

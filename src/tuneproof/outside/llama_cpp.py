@@ -174,7 +174,7 @@ class LlamaEngine:
         return LlamaRuntime(file, num_ctx=num_ctx)
 
 
-class _silent_stderr:  # noqa: N801 - reads as a context manager
+class _silent_stderr:
     """Send native code's stderr to nowhere: the quantizer prints a line a tensor and has no switch."""
 
     def __enter__(self) -> None:

@@ -32,7 +32,7 @@ def require(part: str) -> None:
     """
     if absent := missing(part):
         raise MissingPart(
-            f"This step needs {', '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not installed.",
+            f"This step needs {', '.join(absent)}: not installed.",
             remedy=f'pip install "tuneproof[{part}]"',
         )
 
@@ -55,11 +55,14 @@ def quiet(log: Path) -> Iterator[None]:
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
-        with log.open("a", encoding="utf-8") as sink, contextlib.redirect_stderr(sink):
-            with warnings.catch_warnings():
-                warnings.simplefilter("default")
-                _silence_transformers()
-                yield
+        with (
+            log.open("a", encoding="utf-8") as sink,
+            contextlib.redirect_stderr(sink),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("default")
+            _silence_transformers()
+            yield
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)

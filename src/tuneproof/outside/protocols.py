@@ -136,8 +136,13 @@ class Merged(NamedTuple):
 class GgufTools(Protocol):
     """Merges, converts, quantizes and inspects."""
 
-    converter: str
-    quantizer: str
+    @property
+    def converter(self) -> str:
+        """Name and version of the converter."""
+
+    @property
+    def quantizer(self) -> str:
+        """Name and version of the quantizer."""
 
     def merge(self, base: Base, adapter: Folder, out: Folder) -> Merged:
         """Write base + adapter as one dense model."""

@@ -22,7 +22,7 @@ from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.merge import TOKENIZER_FILES
 from tuneproof.outside.parts import quiet, require
 from tuneproof.outside.protocols import Base, Progress, Trained, TrainPlan
-from tuneproof.outside.training_watch import make_watch
+from tuneproof.outside.training_watch import Curves, make_watch
 from tuneproof.prompt import messages_for
 
 DEV_ROWS = 48
@@ -51,8 +51,7 @@ class TrlTrainer:
             answer_tokens, longest = _check_rows(trainer, base)
             known = _known_curves(folder)
             resume = last_complete(folder / "checkpoints")
-            watch = make_watch(trainer, folder, progress, known if resume else ())
-            trainer.add_callback(watch)
+            trainer.add_callback(make_watch(Curves(folder, plan.batch, progress, known if resume else ())))
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
             _keep_adapter(trainer, base, folder)
             curves = _known_curves(folder)
@@ -228,7 +227,7 @@ def _known_curves(folder: Path) -> tuple[CurveRow, ...]:
 
 
 def _keep_adapter(trainer: Any, base: Base, folder: Path) -> None:
-    """Leave the adapter and its template; the base is named by what it is and not by a path of this machine."""
+    """Leave the adapter and its template; the base is named by what it is, not by a path here."""
     final = folder / "checkpoints" / "final"
     trainer.model.save_pretrained(str(final), save_embedding_layers=False)
     config = json.loads((final / "adapter_config.json").read_text(encoding="utf-8"))

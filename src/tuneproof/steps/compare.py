@@ -17,7 +17,6 @@ from tuneproof.artifacts import (
     Case,
     Comparison,
     EvalPlan,
-    Parity,
     Reply,
     ShotTrial,
     Split,
@@ -28,7 +27,10 @@ from tuneproof.outside.protocols import Base, BatchModel, Engine, Progress, Runt
 from tuneproof.prompt import Message, messages_for
 from tuneproof.rivals import answer_with, fit_rivals
 
-SHOTS_RULE = "the number of examples with most exact matches on dev; ties go to fewer parse failures, then to more examples"
+SHOTS_RULE = (
+    "the number of examples with most exact matches on dev; "
+    "ties go to fewer parse failures, then to more examples"
+)
 EXCLUSION_RULE = "none: every item counts in every arm; a cut or malformed reply is wrong unless it matches"
 
 

@@ -29,7 +29,7 @@ def draft(case: Case, sources: dict[str, Source]) -> Drafts:
     if case.triage.advice != "fine-tune":
         raise NotReady(
             f"The triage says {case.triage.advice!r}: {'; '.join(case.triage.reasons)}.",
-            remedy="Change the approach, or correct `pressures:` in task.yaml if it does not describe the task.",
+            remedy="Change the approach, or correct `pressures:` in task.yaml if they do not fit the task.",
         )
     if data.source not in sources:
         raise BadInput(

@@ -13,7 +13,7 @@ from tuneproof.errors import NotReady
 from tuneproof.modelfile import Parameters, render_modelfile
 from tuneproof.outside.machine import describe, seconds
 from tuneproof.outside.protocols import BatchModel, Engine, Folder, Runtime
-from tuneproof.prompt import messages_for
+from tuneproof.prompt import Message, messages_for
 from tuneproof.steps.compare import Desk, plan_of
 
 END_OF_TURN = "<|im_end|>"
@@ -70,7 +70,7 @@ def served_file(ladder: Ladder) -> GgufFile:
     return next((gguf for gguf in ladder.files if gguf.quant == "Q8_0"), ladder.files[0])
 
 
-def _chat(case: Case, text: str):  # type: ignore[no-untyped-def]
+def _chat(case: Case, text: str) -> list[Message]:
     return messages_for(case.task_file.task.system_prompt, text)
 
 

@@ -5,22 +5,24 @@ The test set cannot be opened here: it is another type, and it is not passed in.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tuneproof.artifacts import Adapter, Case, DevSet, TrainSet, canonical_json, row_hash, sha256_of
 from tuneproof.artifacts.curves import CurveRow
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.protocols import Base, Folder, Progress, Trained, Trainer, TrainPlan
 
 
-def tune(
-    case: Case,
-    train: TrainSet,
-    dev: DevSet,
-    *,
-    base: Base,
-    trainer: Trainer,
-    folder: Folder,
-    progress: Progress,
-) -> Adapter:
+class Workshop(NamedTuple):
+    """What tuning works with, beside its data."""
+
+    base: Base
+    trainer: Trainer
+    folder: Folder
+    progress: Progress
+
+
+def tune(case: Case, train: TrainSet, dev: DevSet, workshop: Workshop) -> Adapter:
     """Train a LoRA adapter on the first `tuning.rows` pairs and leave its files in `folder`.
 
     Raises:
@@ -41,9 +43,9 @@ def tune(
         seed=tuning.seed,
     )
     began = seconds()
-    trained = trainer.train(plan, base, folder, progress)
+    trained = workshop.trainer.train(plan, workshop.base, workshop.folder, workshop.progress)
     return Adapter(
-        base=base.identity,
+        base=workshop.base.identity,
         files=trained.files,
         settings=trained.settings,
         train_rows=len(rows),
@@ -68,5 +70,5 @@ def _final_loss(trained: Trained) -> float:
     return round(sum(row.loss for row in last) / len(last), 4)
 
 
-def _last_dev_loss(curves: tuple[CurveRow, ...]) -> float | None:
-    return next((row.dev_loss for row in reversed(curves) if row.dev_loss is not None), None)
+def _last_dev_loss(curves: tuple[CurveRow, ...]) -> float:
+    return next(row.dev_loss for row in reversed(curves) if row.dev_loss is not None)

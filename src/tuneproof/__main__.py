@@ -1,0 +1,5 @@
+"""`python -m tuneproof` is `tuneproof`."""
+
+from tuneproof.cli import main
+
+main()

@@ -1,0 +1,177 @@
+"""Command line → steps: parse, load, call, tell; no logic."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneproof import __version__
+from tuneproof.errors import GateNotPassed, TuneproofError
+
+app = typer.Typer(
+    name="tuneproof",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Decide whether one narrow LLM task should move to a small model you own; build it and prove it.\n\n"
+    "Start with `tuneproof demo`, or `tuneproof init --example licenses --project my-task`.",
+)
+
+Project = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
+Again = Annotated[bool, typer.Option("--again", help="Make it even if it is fresh.")]
+HERE = Path()
+
+
+def main() -> None:
+    """Run the command; turn an expected stop into a message, and our own bug into a report."""
+    try:
+        app(standalone_mode=False)
+    except TuneproofError as error:
+        _say(f"{error.problem}\n  → {error.remedy}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("Interrupted. The same command continues where it stopped.")
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the one place where everything ends
+        sys.exit(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> int:
+    """Show click's own errors its way (exit 2), anything else as a bug (exit 70)."""
+    if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+        show = getattr(error, "show", None)
+        if callable(show):
+            show()
+        return int(error.exit_code)
+    if type(error).__name__ in {"Abort", "Exit"}:
+        return int(getattr(error, "exit_code", 130))
+    _say("".join(traceback.format_exception(error)))
+    _say("This is a bug in tuneproof. Please report it with the lines above: see CONTRIBUTING.md.")
+    return 70
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text.rstrip() + "\n")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"tuneproof {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+def _examples(*commands: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+@app.command(
+    epilog=_examples(
+        "tuneproof demo --project demo",
+        "tuneproof demo --project demo-full --full",
+    )
+)
+def demo(
+    project: Project = Path("demo"),
+    full: Annotated[
+        bool, typer.Option("--full", help="Train on every training pair, for longer: hours on a CPU.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the bundled case from nothing to a verdict on real weights and data; continues if interrupted."""
+    from tuneproof.commands import run_demo
+
+    run_demo(project, full=full, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "tuneproof init --example licenses --project my-task",
+        "tuneproof init --project my-task",
+    )
+)
+def init(
+    project: Project = HERE,
+    example: Annotated[
+        str | None, typer.Option("--example", help="Begin with the task.yaml of a bundled case: licenses.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 1: turn task.yaml into the case, with the advice whether a tune makes sense."""
+    from tuneproof.commands import run_init
+
+    run_init(project, example=example, as_json=as_json)
+
+
+def _step(verb: str, sentence: str, *examples: str) -> None:
+    def command(project: Project = HERE, again: Again = False, as_json: AsJson = False) -> None:
+        from tuneproof.commands import run_step
+
+        run_step(verb, project, again=again, as_json=as_json)
+
+    command.__doc__ = sentence
+    shown = examples or (f"tuneproof {verb} --project my-task", f"tuneproof {verb} --project my-task --again")
+    app.command(name=verb, epilog=_examples(*shown))(command)
+
+
+_step("draft", "Step 2: read real pairs with their provenance.")
+_step("review", "Step 3: let reviewed pairs go on, and say on whose word.")
+_step("freeze", "Step 4: split into train, dev and test by group, and lock the split by hash.")
+_step("tune", "Step 5: train the LoRA adapter on train; a killed run continues.")
+_step("compare", "Step 6: measure base, cheap rivals and adapter on the frozen test.")
+_step("quantize", "Step 7: merge the adapter and make the GGUF files.")
+_step("serve", "Step 8: prove prompt parity and measure every GGUF file in the engine that ships.")
+_step("judge", "Step 9: decide, and write the report.")
+_step(
+    "publish",
+    "Step 10: write exactly what would be uploaded, with the model card; a dry run, nothing is sent.",
+)
+
+
+@app.command(
+    epilog=_examples(
+        'tuneproof ask "Licensed under the MIT license" --project demo',
+        "tuneproof ask - --project demo < NOTICE",
+    )
+)
+def ask(
+    text: Annotated[str, typer.Argument(help="The input; `-` reads it from stdin.")],
+    project: Project = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one input with the served model, in the embedded runtime."""
+    from tuneproof.commands import run_ask
+
+    run_ask(text, project, as_json=as_json)
+
+
+@app.command(epilog=_examples("tuneproof status --project demo", "tuneproof status --project demo --json"))
+def status(project: Project = HERE, as_json: AsJson = False) -> None:
+    """Say of each step whether it is fresh or stale and why, and name the next command."""
+    from tuneproof.commands import run_status
+
+    run_status(project, as_json=as_json)
+
+
+@app.command(epilog=_examples("tuneproof doctor", "tuneproof doctor --json"))
+def doctor(project: Project = HERE, as_json: AsJson = False) -> None:
+    """Say what is installed, what is missing, and the command that adds it."""
+    from tuneproof.commands import run_doctor
+
+    run_doctor(project, as_json=as_json)
+
+
+__all__ = ["GateNotPassed", "app", "main"]

@@ -1,0 +1,214 @@
+"""What each command does: the project, the story, and what is told at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tuneproof.artifacts import Case, Serving, Verdict
+from tuneproof.console import Tell
+from tuneproof.errors import BadInput, GateNotPassed
+from tuneproof.outside.machine import seconds
+from tuneproof.pages import main_table
+from tuneproof.shelves import take, take_case, take_split
+from tuneproof.steps import STEPS, step_of
+from tuneproof.story import Outside, story
+from tuneproof.workspace import Workspace
+
+FULL = {"rows": "null", "epochs": "4"}
+"""What `demo --full` changes in the bundled task.yaml: every training pair, and more epochs."""
+
+
+def _outside() -> Outside:
+    from tuneproof.outside.real import real_outside
+
+    return real_outside()
+
+
+def run_demo(project: Path, *, full: bool, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+    """Run the bundled case and print its table and verdict.
+
+    Raises:
+        BadInput: the folder holds another demo, or another case.
+        GateNotPassed: at the very end, if no file passed its gate.
+    """
+    from tuneproof.outside.real import example_task
+
+    tell, workspace = Tell(as_json=as_json), Workspace(project)
+    text = example_task("licenses")
+    wanted = _fuller(text) if full else text
+    workspace.write_task(wanted)
+    found = (workspace.root / "task.yaml").read_text(encoding="utf-8")
+    if found != wanted and found in {text, _fuller(text)}:
+        raise BadInput(
+            f"{workspace.shown(workspace.root)} holds the {'short' if full else 'full'} demo.",
+            remedy=f"tuneproof demo --project {'demo-full --full' if full else 'demo-short'}",
+        )
+    began = seconds()
+    with workspace.alone():
+        blocked = _walk(workspace, outside(), tell)
+    verdict = take(workspace, "judge", Verdict)
+    _tell_verdict(workspace, take_case(workspace), verdict, tell)
+    tell.note(f"Whole demo: {seconds() - began:.0f} s in this run.")
+    if blocked:
+        raise blocked
+
+
+def _fuller(text: str) -> str:
+    for name, value in FULL.items():
+        text = re.sub(rf"(?m)^  {name}: .*$", f"  {name}: {value}", text, count=1)
+    return text
+
+
+def _walk(workspace: Workspace, outside: Outside, tell: Tell) -> GateNotPassed | None:
+    """Walk the whole story; a gate that is not passed stops publishing and not the report."""
+    try:
+        for _ in story(workspace, outside, tell):
+            pass
+    except GateNotPassed as error:
+        return error
+    return None
+
+
+def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell) -> None:
+    lines = [line.strip("|").split("|") for line in main_table(case, verdict).strip().splitlines()]
+    cells = [[_plain(cell) for cell in line] for line in lines]
+    tell.line()
+    tell.table(cells[0], cells[2:], right=range(1, len(cells[0])))
+    tell.line(verdict.paragraph)
+    shown = workspace.shown(workspace.root)
+    tell.line()
+    tell.line(f"Report:  {shown}/9-verdict/report.html")
+    tell.line(f"Curves:  {shown}/5-adapter/curves.png")
+    tell.line(f"Release: {shown}/10-release (a dry run; nothing left this machine)")
+    tell.line(f'Ask it:  tuneproof ask "Licensed under the MIT license" --project {shown}')
+    tell.json(json.loads(verdict.model_dump_json()))
+
+
+def _plain(cell: str) -> str:
+    """Undo Markdown's marks for a terminal."""
+    return re.sub(r"\\(.)", r"\1", cell.strip().replace("**", ""))
+
+
+def run_init(project: Path, *, example: str | None, as_json: bool) -> None:
+    """Write a bundled task.yaml if asked for, and make the case.
+
+    Raises:
+        BadInput: no such example.
+    """
+    from tuneproof.outside.real import EXAMPLES, example_task
+
+    workspace = Workspace(project)
+    if example is not None:
+        if example not in EXAMPLES:
+            raise BadInput(
+                f"There is no example {example!r}; there is: {', '.join(EXAMPLES)}.",
+                remedy=f"tuneproof init --example {EXAMPLES[0]} --project {workspace.shown(workspace.root)}",
+            )
+        workspace.write_task(example_task(example))
+    run_step("init", project, again=False, as_json=as_json)
+
+
+def run_step(
+    verb: str, project: Path, *, again: bool, as_json: bool, outside: Callable[[], Outside] = _outside
+) -> None:
+    """Make one step; the steps before it must be fresh.
+
+    Raises:
+        TuneproofError: as the step says.
+    """
+    tell, workspace = Tell(as_json=as_json), Workspace(project)
+    workspace.task_file()
+    with workspace.alone():
+        for done in story(workspace, outside(), tell, only=verb, again=again):
+            if done == verb:
+                break
+    step = step_of(verb)
+    tell.line(f"Made: {workspace.shown(workspace.folder(verb))}/{step.makes}")
+    if verb == "init":
+        tell.line(take_case(workspace).paragraph)
+    if verb == "judge":
+        _tell_verdict(workspace, take_case(workspace), take(workspace, "judge", Verdict), tell)
+        return
+    if step.number < len(STEPS):
+        tell.line(f"Next: tuneproof {STEPS[step.number].verb} --project {workspace.shown(workspace.root)}")
+    made = workspace.made(verb)
+    tell.json(made.model_dump(mode="json") if made else None)
+
+
+def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+    """Answer one input with the served file.
+
+    Raises:
+        LockBroken: the file is not the one that was measured.
+        BadInput: there is nothing to answer.
+    """
+    from tuneproof.pages import served_path
+    from tuneproof.prompt import messages_for
+
+    tell, workspace = Tell(as_json=as_json), Workspace(project)
+    text = sys.stdin.read() if text == "-" else text
+    if not text.strip():
+        raise BadInput("There is nothing to answer: the input is empty.", remedy='tuneproof ask "some text"')
+    case, serving = take_case(workspace), take(workspace, "serve", Serving)
+    take_split(workspace)
+    task = case.task_file.task
+    runtime = outside().engine.load(served_path(workspace, serving), num_ctx=case.task_file.serving.num_ctx)
+    began = seconds()
+    answer = runtime.ask(messages_for(task.system_prompt, text), max_new_tokens=task.max_new_tokens)
+    took = (seconds() - began) * 1000
+    runtime.close()
+    tell.line(answer.text)
+    if not re.fullmatch(task.answer_pattern, answer.text.strip()):
+        tell.note("This reply does not have the form of an answer.", style="yellow")
+    tell.json(
+        {"text": answer.text, "finish": answer.finish, "ms": round(took, 1), "file": serving.model_file}
+    )
+
+
+def run_status(project: Path, *, as_json: bool) -> None:
+    """Print where the project stands."""
+    from tuneproof.status import standing
+
+    tell, workspace = Tell(as_json=as_json), Workspace(project)
+    now = standing(workspace)
+    rows = [
+        (str(step.number), step.verb, state.state, state.why or step.sentence, _when(workspace, step.verb))
+        for step, state in zip(STEPS, now.states, strict=True)
+    ]
+    tell.table(("", "step", "state", "why, or what it makes", "made"), rows, right=(0,))
+    tell.line(f"Lock: {now.lock}", style="red" if now.lock_broken else None)
+    tell.line(f"Next: {now.next_command}")
+    tell.json(
+        {
+            "steps": [state.model_dump(mode="json") for state in now.states],
+            "lock": now.lock,
+            "lock_broken": now.lock_broken,
+            "next": now.next_command,
+        }
+    )
+    if now.lock_broken:
+        sys.exit(1)
+
+
+def _when(workspace: Workspace, verb: str) -> str:
+    made = workspace.made(verb)
+    return f"{made.made_at[:16].replace('T', ' ')}, {made.seconds:.0f} s" if made else ""
+
+
+def run_doctor(project: Path, *, as_json: bool) -> None:
+    """Print what is installed and what is missing; exit 1 if something is."""
+    from tuneproof.doctor import checks
+
+    tell = Tell(as_json=as_json)
+    found = checks(project)
+    tell.table(
+        ("", "what", "found", "what to do"),
+        [("ok" if check.ok else "MISSING", check.name, check.found, check.remedy) for check in found],
+    )
+    tell.json([check._asdict() for check in found])
+    if not all(check.ok for check in found):
+        sys.exit(1)
