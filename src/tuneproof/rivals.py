@@ -65,11 +65,16 @@ def _logistic(texts: Sequence[str], answers: Sequence[str]) -> Rival:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    features = vectorizer.fit_transform(texts)
     if len(set(answers)) < 2:
         return Rival(
             _arm("tfidf-logistic", "TF-IDF + logistic regression", "one class"), lambda _: answers[0]
+        )
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    try:
+        features = vectorizer.fit_transform(texts)
+    except ValueError:  # no word occurs in two texts: scripts without spaces, codes
+        return _majority(answers)._replace(
+            arm=_arm("tfidf-logistic", "TF-IDF + logistic regression", "no word occurs twice: majority")
         )
     model = LogisticRegression(C=100, max_iter=200).fit(features, answers)
 

@@ -33,7 +33,7 @@ from tuneproof.artifacts import (
     sha256_of,
 )
 from tuneproof.errors import LockBroken, MissingArtifact
-from tuneproof.outside.files import append_line
+from tuneproof.outside.files import append_line, atomic_write
 from tuneproof.outside.machine import now
 from tuneproof.steps import step_of
 from tuneproof.workspace import Workspace
@@ -52,7 +52,11 @@ def put(workspace: Workspace, verb: str, artifact: Artifact) -> None:
 
 def take(workspace: Workspace, verb: str, kind: type[A]) -> A:
     """Read a step's main file back."""
-    return kind.model_validate_json(workspace.read(verb, step_of(verb).makes))
+    return _parsed(workspace, verb, step_of(verb).makes, kind)
+
+
+def _parsed(workspace: Workspace, verb: str, name: str, kind: type[R]) -> R:
+    return workspace.parsed(workspace.read(verb, name), kind, workspace.folder(verb) / name)
 
 
 def take_case(workspace: Workspace) -> Case:
@@ -66,7 +70,8 @@ def _lines(records: Sequence[Record]) -> str:
 
 def _rows(text: str, kind: type[R], where: str) -> tuple[R, ...]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines(): inside a JSON text, U+2028 and its like are letters.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             rows.append(kind.model_validate_json(line))
         except ValidationError as error:
@@ -128,13 +133,21 @@ def take_split(workspace: Workspace) -> Split:
     """
     lock = take(workspace, "freeze", SplitLock)
     parts = {name: _locked_rows(workspace, name, lock) for name in PARTS}
-    return Split(
+    split = Split(
         train=TrainSet(pairs=parts["train"]),
         dev=DevSet(pairs=parts["dev"]),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in parts["test"])),
         lock=lock,
-        leaks=LeakReport.model_validate_json(workspace.read("freeze", "leaks.json")),
+        leaks=_parsed(workspace, "freeze", "leaks.json", LeakReport),
     )
+    made = workspace.made("freeze")
+    if made is None or made.artifact != split.digest:
+        where = workspace.shown(workspace.folder("freeze"))
+        raise LockBroken(
+            f"{where} is not the split that was frozen: its lock or its made.json was edited.",
+            remedy="Put the frozen files back; a wanted change needs a new split.version in task.yaml.",
+        )
+    return split
 
 
 def _locked_rows(workspace: Workspace, name: str, lock: SplitLock) -> tuple[SplitRow, ...]:
@@ -144,9 +157,10 @@ def _locked_rows(workspace: Workspace, name: str, lock: SplitLock) -> tuple[Spli
         raise LockBroken(
             f"{where} is gone.", remedy="Put the frozen file back; without it nothing is proven."
         )
-    rows = _rows(path.read_text(encoding="utf-8", errors="replace"), SplitRow, where)
+    data = path.read_bytes()
+    rows = _rows(data.decode("utf-8", errors="replace"), SplitRow, where)
     found, frozen = lock_part(rows), getattr(lock, name)
-    if found == frozen:
+    if found == frozen and data == _lines(rows).encode("utf-8"):
         return rows
     raise LockBroken(
         f"{where} is not the file that was frozen: {_difference(found.rows, frozen.rows)}.",
@@ -165,6 +179,8 @@ def _difference(found: Sequence[Record], frozen: Sequence[Record]) -> str:
     ):
         if ids:
             return f"{len(ids)} {'row' if len(ids) == 1 else 'rows'} {what}, first {ids[0]!r}"
+    if list(found) == list(frozen):
+        return "the same rows are written in another way"
     return "rows repeated" if len(found) != len(frozen) else "rows were reordered"
 
 
@@ -178,11 +194,12 @@ class Replies:
         """Return the replies that are whole; a line torn by a crash is dropped from the file."""
         if not self._path.exists():
             return {}
-        text = self._path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            self._path.write_text(whole, encoding="utf-8")
-        return {reply.item_id: reply for reply in _rows(whole, Reply, self._path.name)}
+        data = self._path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # bytes: a line can be torn inside a character
+        if whole != data:
+            atomic_write(self._path, whole)
+        text = whole.decode("utf-8", errors="replace")
+        return {reply.item_id: reply for reply in _rows(text, Reply, self._path.name)}
 
     def append(self, reply: Reply) -> None:
         """Store one reply durably."""
@@ -227,7 +244,7 @@ def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
     path = workspace.root / LEDGER
     if not path.exists():
         return ()
-    entries = _rows(path.read_text(encoding="utf-8"), LedgerEntry, LEDGER)
+    entries = _rows(path.read_bytes().decode("utf-8", errors="replace"), LedgerEntry, LEDGER)
     previous = "genesis"
     for number, entry in enumerate(entries, 1):
         if entry.previous != previous:
@@ -237,6 +254,22 @@ def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
             )
         previous = entry.digest
     return entries
+
+
+def rounds(workspace: Workspace, arms: Sequence[str], plan_digest: str) -> int:
+    """Count the distinct plans in the ledger, which must hold every measured arm under this plan.
+
+    Raises:
+        LockBroken: an access is not in the ledger.
+    """
+    entries = ledger(workspace)
+    noted = {entry.arm for entry in entries if entry.plan_digest == plan_digest}
+    if missing := [arm for arm in arms if arm not in noted]:
+        raise LockBroken(
+            f"{workspace.shown(workspace.root / LEDGER)} does not hold the test access of {missing[0]!r}.",
+            remedy="Put the ledger back: without it nobody can say how often the test was read.",
+        )
+    return len({entry.plan_digest for entry in entries})
 
 
 def replies_of(workspace: Workspace, verb: str, arms: Sequence[str]) -> dict[str, tuple[Reply, ...]]:

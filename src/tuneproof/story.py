@@ -29,12 +29,12 @@ from tuneproof.pages import release_of, write_pages
 from tuneproof.shelves import (
     TestDesk,
     in_test_order,
-    ledger,
     put,
     put_drafts,
     put_reviewed,
     put_split,
     replies_of,
+    rounds,
     take,
     take_case,
     take_drafts,
@@ -171,6 +171,7 @@ def story(
     )
     yield "review"
 
+    _check_lock(ws, redo=again and only == "freeze")
     split = make(
         "freeze",
         lambda _: freeze(
@@ -269,8 +270,7 @@ def story(
             **replies_of(ws, "serve", [a.arm.name for a in serving.arms]),
         }
         ordered = {name: in_test_order(replies, split.test) for name, replies in arms.items()}
-        rounds = len({entry.plan_digest for entry in ledger(ws)})
-        return Evidence(comparison, serving, ladder, ordered, rounds)
+        return Evidence(comparison, serving, ladder, ordered, rounds(ws, list(arms), comparison.plan_digest))
 
     verdict = make(
         "judge",
@@ -289,6 +289,12 @@ def story(
         say=lambda a: f"dry run: {sum(len(r.files) for r in a.repos)} files, {len(a.withheld)} withheld",
     )
     yield "publish"
+
+
+def _check_lock(workspace: Workspace, *, redo: bool) -> None:
+    """Stop at an edited split: it would otherwise count as stale and be made again in silence."""
+    if workspace.made("freeze") and not redo:
+        take_split(workspace)
 
 
 class LazyBase:

@@ -53,7 +53,8 @@ def headline_and_decision(
     """Decide by the first rule that applies: the gate, a cheap rival, a missing frontier."""
     titles = {a.arm.name: a.arm.title for a in arms}
     strongest = min(rivals, key=lambda c: c.difference)
-    rival = titles[strongest.against]
+    # Not always the same: a rival further behind can disagree on more items and be less surely beaten.
+    least_sure = max(rivals, key=lambda c: c.p_one_sided)
     if served.outcome == "FAIL":
         return "stay", "Stay: the tuned model is not better than its own base."
     if served.outcome == "INCONCLUSIVE":
@@ -62,11 +63,13 @@ def headline_and_decision(
             "Not enough evidence: the tuned model is not shown to beat its own base.",
         )
     if strongest.difference < 0:
-        return "stay", f"Stay: the tuned model passes the gate, but a cheap rival is ahead of it ({rival})."
-    if strongest.p_one_sided > case.task_file.gate.alpha:
+        ahead = titles[strongest.against]
+        return "stay", f"Stay: the tuned model passes the gate, but a cheap rival is ahead of it ({ahead})."
+    if least_sure.p_one_sided > case.task_file.gate.alpha:
         return (
             "not_enough_evidence",
-            f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse ({rival}).",
+            f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse "
+            f"({titles[least_sure.against]}).",
         )
     if "frontier" in not_measured:
         return (

@@ -11,17 +11,20 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 
 from tuneproof import __version__
-from tuneproof.artifacts import Artifact, FileRef, TaskFile, canonical_json, sha256_of
+from tuneproof.artifacts import Artifact, Case, FileRef, Record, TaskFile, canonical_json, sha256_of
 from tuneproof.errors import BadInput, Busy, LockBroken, MissingArtifact
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.machine import now
 from tuneproof.steps import Step, step_of
+
+R = TypeVar("R", bound=Record)
 
 MADE, BEGUN, TASK, HELD = "made.json", "begun.json", "task.yaml", ".lock"
 _SMALL = 10_000_000
@@ -87,8 +90,6 @@ class Workspace:
             MissingArtifact: there is none.
             BadInput: it is not valid; every problem is named.
         """
-        import yaml
-
         path = self.root / TASK
         if not path.exists():
             raise MissingArtifact(
@@ -96,12 +97,7 @@ class Workspace:
                 remedy=f"tuneproof init --example licenses --project {self.shown(self.root)}",
             )
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-            return TaskFile.model_validate(raw)
-        except yaml.YAMLError as error:
-            raise BadInput(
-                f"{self.shown(path)} is not YAML: {error}", remedy="Mend that line and run the command again."
-            ) from error
+            return TaskFile.model_validate(_yaml(path.read_bytes(), self.shown(path)))
         except ValidationError as error:
             raise BadInput(
                 f"{self.shown(path)}:\n" + "\n".join(_problems(error)),
@@ -150,12 +146,32 @@ class Workspace:
         return ""
 
     def made(self, verb: str) -> Made | None:
-        """Return what a finished step recorded, or None."""
-        path = self.folder(verb) / MADE
-        return Made.model_validate_json(path.read_bytes()) if path.exists() else None
+        """Return what a finished step recorded, or None.
 
-    def _inputs(self, step: Step) -> tuple[dict[str, str], dict[str, str]]:
-        document = self.task_file().model_dump(mode="json")
+        Raises:
+            LockBroken: the record was damaged.
+        """
+        path = self.folder(verb) / MADE
+        if not path.exists():
+            return None
+        return self.parsed(path.read_bytes(), Made, path)
+
+    def parsed(self, data: str | bytes, kind: type[R], path: Path) -> R:
+        """Read a record of `kind` from the JSON text of `path`.
+
+        Raises:
+            LockBroken: it is not one.
+        """
+        try:
+            return kind.model_validate_json(data)
+        except ValidationError as error:
+            raise LockBroken(
+                f"{self.shown(path)} is damaged: it is not the {kind.__name__} that was written there.",
+                remedy=f"Put the file back, or delete {self.shown(path.parent)} and make that step again.",
+            ) from error
+
+    def _inputs(self, step: Step, task_file: TaskFile | None = None) -> tuple[dict[str, str], dict[str, str]]:
+        document = (task_file or self.task_file()).model_dump(mode="json")
         settings = {place: sha256_of(canonical_json(_at(document, place))) for place in step.settings}
         made_from = {step_of(need).folder: self._digest(need) for need in step.needs}
         return settings, made_from
@@ -169,35 +185,46 @@ class Workspace:
     def begin(self, verb: str) -> Path:
         """Return the step's folder, ready to work in: kept if the same work was interrupted, else empty."""
         folder = self.folder(verb)
-        settings, made_from = self._inputs(step_of(verb))
-        begun = Begun(made_from=made_from, settings=settings)
+        settings, made_from = self._inputs(step_of(verb), self._read_by(verb))
+        begun = Begun(made_from=made_from, settings=settings).model_dump_json().encode()
         path = folder / BEGUN
-        if not (path.exists() and path.read_text(encoding="utf-8") == begun.model_dump_json()):
+        interrupted = path.exists() and not (folder / MADE).exists()
+        if not (interrupted and path.read_bytes() == begun):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            atomic_write(path, begun.model_dump_json().encode())
+            atomic_write(path, begun)
         return folder
 
+    def _read_by(self, verb: str) -> TaskFile | None:
+        """Return the settings that a step works with.
+
+        Those of the case, which may be older than a task.yaml that was edited during a long run.
+        """
+        made, path = self.made("init"), self.folder("init") / step_of("init").makes
+        if verb == "init" or made is None or not path.exists():
+            return None
+        return self.parsed(path.read_bytes(), Case, path).task_file
+
     def finish(self, verb: str, digest: str, *, seconds: float) -> None:
-        """Record the step as complete: `made.json` is written last."""
+        """Record the step as complete, with what it began from: `made.json` is written last."""
         folder = self.folder(verb)
-        settings, made_from = self._inputs(step_of(verb))
-        (folder / BEGUN).unlink(missing_ok=True)
+        begun = self.parsed((folder / BEGUN).read_bytes(), Begun, folder / BEGUN)
         made = Made(
             step=verb,
             artifact=digest,
-            made_from=made_from,
-            settings=settings,
+            made_from=begun.made_from,
+            settings=begun.settings,
             files=tuple(
                 file_ref(path).model_copy(update={"name": str(path.relative_to(folder))})
                 for path in sorted(folder.rglob("*"))
-                if path.is_file()
+                if path.is_file() and path != folder / BEGUN
             ),
             tuneproof=__version__,
             made_at=now(),
             seconds=round(seconds, 1),
         )
         atomic_write(folder / MADE, (made.model_dump_json(indent=1) + "\n").encode())
+        (folder / BEGUN).unlink()
 
     def forget(self, verb: str) -> None:
         """Make a step count as not made, so that it is made again."""
@@ -224,12 +251,13 @@ class Workspace:
             )
         path = self.folder(verb) / name
         ref = next((r for r in made.files if r.name == name), None)
-        if ref is None or not path.exists() or _hash(path) != ref.sha256:
+        data = path.read_bytes() if path.is_file() else b""
+        if ref is None or not path.is_file() or sha256(data).hexdigest() != ref.sha256:
             raise LockBroken(
                 f"{self.shown(path)} is not the file that `tuneproof {verb}` made.",
                 remedy=f"Put the file back, or make it again: tuneproof {verb} --again",
             )
-        return path.read_text(encoding="utf-8")
+        return data.decode("utf-8")
 
     # One process at a time
 
@@ -264,6 +292,20 @@ def _hold(handle: IO[str], shown: str) -> None:
         ) from error
 
 
+def _yaml(data: bytes, shown: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(data.decode("utf-8-sig"))
+    except yaml.YAMLError as error:
+        problem = str(error)
+    except (ValueError, LookupError, AttributeError) as error:
+        problem = f"a value in it cannot be read: {error}"  # PyYAML lets 2024-13-01 and `!!int x` through
+    except RecursionError:
+        problem = "it is nested too deeply"
+    raise BadInput(f"{shown} is not YAML: {problem}", remedy="Mend that line and run the command again.")
+
+
 def _hash(path: Path) -> str:
     return file_ref(path).sha256
 
@@ -277,6 +319,7 @@ def _at(document: dict[str, Any], place: str) -> Any:
 
 def _problems(error: ValidationError) -> list[str]:
     import difflib
+    import reprlib
 
     lines = []
     for problem in error.errors():
@@ -288,7 +331,7 @@ def _problems(error: ValidationError) -> list[str]:
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             lines.append(f"  {place}: unknown key{hint}")
         else:
-            lines.append(f"  {place}: {problem['msg']} (is {problem['input']!r})"[:300])
+            lines.append(f"  {place}: {problem['msg']} (is {reprlib.repr(problem['input'])})")
     return lines
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tuneproof.artifacts.base import Artifact, Record
 
@@ -21,6 +22,15 @@ class TaskSection(Record):
     answer_pattern: str = ".+"
     """Regular expression that a well-formed reply matches in full; anything else is a parse failure."""
     max_new_tokens: int = Field(default=48, ge=1, le=4096)
+
+    @field_validator("answer_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
 
 
 class PressureSection(Record):
@@ -77,7 +87,7 @@ class TuningSection(Record):
 class ComparisonSection(Record):
     """How the arms are prompted."""
 
-    shots: tuple[int, ...] = (0, 5, 20)
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 5, 20), min_length=1)
     """Numbers of examples tried for the base on dev; the best one becomes its arm."""
     shots_dev_items: int = Field(default=40, ge=10)
     """Dev pairs on which the number of shots is chosen."""
@@ -107,7 +117,7 @@ class ServingSection(Record):
 
     model_name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     num_ctx: int = Field(default=4096, ge=256)
-    machine_usd_per_hour: float | None = Field(default=None, gt=0)
+    machine_usd_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Price of the machine that answers; null leaves the cost of local arms unknown."""
 
 

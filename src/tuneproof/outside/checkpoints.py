@@ -22,7 +22,8 @@ def last_complete(folder: Path) -> Path | None:
 
     Only files that we listed are ever loaded: a trainer's state files are pickles.
     """
-    steps = {int(p.name.rsplit("-", 1)[1]): p for p in folder.glob("checkpoint-*")}
+    names = [(p, p.name.removeprefix("checkpoint-")) for p in folder.glob("checkpoint-*") if p.is_dir()]
+    steps = {int(number): p for p, number in names if number.isdecimal()}
     for step in sorted(steps, reverse=True):
         if _is_whole(steps[step]):
             return steps[step]
@@ -33,9 +34,11 @@ def last_complete(folder: Path) -> Path | None:
 def _is_whole(checkpoint: Path) -> bool:
     try:
         hashes = json.loads((checkpoint / MARK).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return False
     names = {p.name for p in checkpoint.iterdir()} - {MARK}
-    return names == set(hashes) and all(
-        file_ref(checkpoint / name).sha256 == digest for name, digest in hashes.items()
+    return (
+        isinstance(hashes, dict)
+        and names == set(hashes)
+        and all(file_ref(checkpoint / name).sha256 == digest for name, digest in hashes.items())
     )

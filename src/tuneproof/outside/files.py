@@ -19,14 +19,18 @@ def file_ref(path: Path) -> FileRef:
 def atomic_write(path: Path, data: bytes) -> None:
     """Write so that a reader sees the old or the new content, even after a power loss.
 
-    The sibling is synced before the rename and the folder after it.
+    The sibling is synced before the rename and the folder after it; a failed write leaves no sibling.
     """
     sibling = path.with_name(f".{path.name}.new")
-    with sibling.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    sibling.replace(path)
+    try:
+        with sibling.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        sibling.replace(path)
+    except OSError:
+        sibling.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

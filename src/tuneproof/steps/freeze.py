@@ -65,7 +65,9 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
 
 
 def _grouped(reviewed: Reviewed) -> list[SplitRow]:
-    pairs = reviewed.pairs
+    # A group is named after its first row, so the rows need an order of their own. It must not be the
+    # one in which groups are taken: large groups would then come first, and the test would be full of them.
+    pairs = sorted(reviewed.pairs, key=lambda p: _hash_order(f"0 {p.id}"))
     first = groups([p.input for p in pairs], [p.output for p in pairs])
     rows = [
         SplitRow(id=p.id, group=pairs[g].id, input=p.input, output=p.output)
@@ -160,7 +162,7 @@ def _check_frozen_before(lock: SplitLock, before: SplitLock | None) -> None:
         return
     changed = [
         name
-        for name in ("method", "prompt_sha256", "train", "dev", "test")
+        for name in ("case", "version", "method", "prompt_sha256", "train", "dev", "test")
         if getattr(lock, name) != getattr(before, name)
     ]
     raise LockBroken(

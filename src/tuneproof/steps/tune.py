@@ -5,10 +5,12 @@ The test set cannot be opened here: it is another type, and it is not passed in.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from tuneproof.artifacts import Adapter, Case, DevSet, TrainSet, canonical_json, row_hash, sha256_of
 from tuneproof.artifacts.curves import CurveRow
+from tuneproof.errors import NotReady
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.protocols import Base, Folder, Progress, Trained, Trainer, TrainPlan
 
@@ -26,7 +28,7 @@ def tune(case: Case, train: TrainSet, dev: DevSet, workshop: Workshop) -> Adapte
     """Train a LoRA adapter on the first `tuning.rows` pairs and leave its files in `folder`.
 
     Raises:
-        NotReady: a row does not fit the model.
+        NotReady: a row does not fit the model, or the loss is no number any more.
         MissingPart: the trainer is not installed.
     """
     tuning = case.task_file.tuning
@@ -67,7 +69,13 @@ def tune(case: Case, train: TrainSet, dev: DevSet, workshop: Workshop) -> Adapte
 def _final_loss(trained: Trained) -> float:
     """Mean loss of the last tenth of the steps: one step is too noisy to quote."""
     last = trained.curves[-max(1, len(trained.curves) // 10) :]
-    return round(sum(row.loss for row in last) / len(last), 4)
+    loss = sum(row.loss for row in last) / len(last)
+    if not math.isfinite(loss):
+        raise NotReady(
+            f"Training diverged: the loss of the last {len(last)} steps is {loss}.",
+            remedy="Lower tuning.learning_rate in task.yaml and run `tuneproof tune` again.",
+        )
+    return round(loss, 4)
 
 
 def _last_dev_loss(curves: tuple[CurveRow, ...]) -> float:
