@@ -157,7 +157,6 @@ def test_the_pairs_do_not_depend_on_the_order_of_the_rules() -> None:
 
 @pytest.fixture(scope="module")
 def real() -> Drafts:
-    pytest.importorskip("yaml")
     return licence_pairs(licensedcode.rules(), version=licensedcode.version(), limit=2000)
 
 

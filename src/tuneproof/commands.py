@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import sys
@@ -78,6 +79,7 @@ def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell
     cells = [[_plain(cell) for cell in line] for line in lines]
     tell.line()
     tell.table(cells[0], cells[2:], right=range(1, len(cells[0])))
+    tell.line(verdict.headline, style="bold")
     tell.line(verdict.paragraph)
     shown = workspace.shown(workspace.root)
     tell.line()
@@ -90,7 +92,7 @@ def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell
 
 def _plain(cell: str) -> str:
     """Undo Markdown's marks for a terminal."""
-    return re.sub(r"\\(.)", r"\1", cell.strip().replace("**", ""))
+    return html.unescape(re.sub(r"\\(.)", r"\1", cell.strip().replace("**", "")))
 
 
 def run_init(project: Path, *, example: str | None, as_json: bool) -> None:

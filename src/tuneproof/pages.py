@@ -79,7 +79,7 @@ def report_input(workspace: Workspace, verdict: Verdict) -> ReportInput:
         curves=curves_from_csv(workspace.read("tune", "curves.csv")),
         provenance=reviewed.provenance,
         statement=reviewed.statement,
-        made_at=now(),
+        made_at=now()[:16].replace("T", " ") + " UTC",
         tuneproof_version=__version__,
     )
 

@@ -307,8 +307,8 @@ def _gate_table(data: ReportInput) -> Table:
     )
     table = _contrast_table(data, [gate.contrast for gate in gates], caption)
     pairs = zip(gates, table.rows, strict=True)
-    rows = tuple((gate.file, *cells[1:], gate.outcome, gate.reason) for gate, cells in pairs)
-    return table._replace(header=("File", *table.header[1:], "Gate", "Reason"), rows=rows)
+    rows = tuple((gate.file, *cells[1:], gate.outcome) for gate, cells in pairs)
+    return table._replace(header=("File", *table.header[1:], "Gate"), rows=rows)
 
 
 def _stage_table(data: ReportInput) -> Table:

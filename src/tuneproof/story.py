@@ -19,6 +19,7 @@ from tuneproof.artifacts import (
     Release,
     Serving,
     SplitLock,
+    TestSet,
     Verdict,
 )
 from tuneproof.console import Tell
@@ -264,17 +265,9 @@ def story(
     )
     yield "serve"
 
-    def evidence() -> Evidence:
-        arms = {
-            **replies_of(ws, "compare", [a.arm.name for a in comparison.arms]),
-            **replies_of(ws, "serve", [a.arm.name for a in serving.arms]),
-        }
-        ordered = {name: in_test_order(replies, split.test) for name, replies in arms.items()}
-        return Evidence(comparison, serving, ladder, ordered, rounds(ws, list(arms), comparison.plan_digest))
-
     verdict = make(
         "judge",
-        lambda _: judge(case, split, evidence()),
+        lambda _: judge(case, split, _evidence(ws, split.test, adapter, comparison, ladder, serving)),
         save=lambda a: write_pages.after_judging(ws, a),
         load=lambda: take(ws, "judge", Verdict),
         say=lambda a: f"gate {a.gate}, decision: {a.decision.replace('_', ' ')}",
@@ -295,6 +288,24 @@ def _check_lock(workspace: Workspace, *, redo: bool) -> None:
     """Stop at an edited split: it would otherwise count as stale and be made again in silence."""
     if workspace.made("freeze") and not redo:
         take_split(workspace)
+
+
+def _evidence(
+    ws: Workspace, test: TestSet, adapter: Adapter, comparison: Comparison, ladder: Ladder, serving: Serving
+) -> Evidence:
+    """Collect what the verdict is made from: records, replies in the order of the items, and the ledger."""
+    replies = {
+        **replies_of(ws, "compare", [a.arm.name for a in comparison.arms]),
+        **replies_of(ws, "serve", [a.arm.name for a in serving.arms]),
+    }
+    return Evidence(
+        comparison=comparison,
+        serving=serving,
+        ladder=ladder,
+        replies={name: in_test_order(found, test) for name, found in replies.items()},
+        rounds=rounds(ws, list(replies), comparison.plan_digest),
+        train_rows=adapter.train_rows,
+    )
 
 
 class LazyBase:

@@ -80,13 +80,23 @@ def headline_and_decision(
     return "move", "Move: the tuned model passes the gate and beats every cheap rival."
 
 
-def paragraph_of(case: Case, verdict: Verdict, base: ArmResult, served: ArmResult) -> str:
-    """Put the verdict's paragraph together."""
+def paragraph_of(
+    case: Case, verdict: Verdict, base: ArmResult, served: ArmResult, *, trained_on: tuple[int, int]
+) -> str:
+    """Put the verdict's paragraph together.
+
+    Args:
+        case: the metric and the level of the intervals.
+        verdict: everything but the paragraph.
+        base: the best base arm.
+        served: the arm of the file that is served.
+        trained_on: pairs that the model was trained on, and pairs that there are.
+    """
     sentences = [
-        verdict.headline,
         _rates(case, base, served),
         f"The gate of {served.arm.file} is {verdict.gate}: {_gate_of(verdict, served).reason}.",
         _rival_sentence(verdict),
+        _rows_sentence(*trained_on),
         _unseen_sentence(served),
         _latency_sentence(served),
         *(_missing_sentence(name, why) for name, why in verdict.not_measured.items()),
@@ -117,6 +127,15 @@ def _rival_sentence(verdict: Verdict) -> str:
     return (
         f"The best cheap rival, {rival.arm.title}, has {percent(rival.rate)}: the tuned model is "
         f"{numbers} {where} it {interval}.{advice}"
+    )
+
+
+def _rows_sentence(used: int, available: int) -> str:
+    if used == available:
+        return ""
+    return (
+        f"The tuned model has seen {used:,} of the {available:,} training pairs and the rivals all of them, "
+        "so more training may change this."
     )
 
 

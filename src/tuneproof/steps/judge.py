@@ -41,6 +41,8 @@ class Evidence(NamedTuple):
     """Arm → its replies, in the order of the test items."""
     rounds: int
     """Distinct plans in the test access ledger."""
+    train_rows: int
+    """Pairs that the adapter was trained on."""
 
 
 def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
@@ -60,6 +62,7 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         case, served_gate, rivals, arms, dict(evidence.comparison.not_measured)
     )
     changed = _changed(split, best_base, served, evidence.replies, scored)
+    trained_on = (evidence.train_rows, len(split.train.pairs))
     verdict = Verdict(
         gate=served_gate.outcome,
         decision=decision,
@@ -77,7 +80,9 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         plan_digest=evidence.comparison.plan_digest,
         thresholds_digest=case.task_file.gate.digest,
     )
-    return verdict.model_copy(update={"paragraph": paragraph_of(case, verdict, best_base, served)})
+    return verdict.model_copy(
+        update={"paragraph": paragraph_of(case, verdict, best_base, served, trained_on=trained_on)}
+    )
 
 
 def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult, ...]:
