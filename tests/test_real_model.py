@@ -19,6 +19,7 @@ import pytest
 from tuneproof.artifacts import Adapter, Serving, Verdict
 from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.outside.real import example_task
+from tuneproof.steps import STEPS
 
 REPO = Path(__file__).parents[1]
 pytestmark = [pytest.mark.model, pytest.mark.timeout(1200)]
@@ -80,21 +81,7 @@ FILES = {
         f"10-release/gguf/{name}"
         for name in ("LICENSE", "Modelfile", "NOTICE", "README.md", "params", "system", "template")
     ),
-    *(
-        f"{folder}/made.json"
-        for folder in [
-            "1-case",
-            "2-drafts",
-            "3-review",
-            "4-split",
-            "5-adapter",
-            "6-comparison",
-            "7-gguf",
-            "8-serve",
-            "9-verdict",
-            "10-release",
-        ]
-    ),
+    *(f"{step.folder}/made.json" for step in STEPS),
 }
 
 

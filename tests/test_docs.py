@@ -1,0 +1,101 @@
+"""The README and the evidence say what the kept records say, and the records what the replies say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from tuneproof.arms import result_of
+from tuneproof.artifacts import Reply, Split, TaskFile, Verdict
+from tuneproof.cli import app
+from tuneproof.outside.real import bundled_lock, real_outside
+from tuneproof.shelves import in_test_order
+from tuneproof.steps import STEPS
+from tuneproof.steps.draft import draft
+from tuneproof.steps.freeze import freeze
+from tuneproof.steps.init import init
+from tuneproof.steps.review import review
+
+REPO = Path(__file__).parents[1]
+README = (REPO / "README.md").read_text("utf-8")
+EVIDENCE = REPO / "docs" / "evidence"
+
+
+@pytest.fixture(scope="module")
+def make() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_evidence", EVIDENCE / "make.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    case = init(TaskFile.model_validate(yaml.safe_load((EVIDENCE / "demo/task.yaml").read_text("utf-8"))))
+    drafts = draft(case, real_outside().sources)
+    return freeze(case, review(case, drafts), frozen_before=bundled_lock("licenses", 1))
+
+
+def test_the_tables_in_the_readme_are_the_ones_of_the_kept_records(make: ModuleType) -> None:
+    blocks: dict[str, str] = make.blocks()
+    assert set(blocks) == {"demo", "full", "machine", "rows"}
+    for mark, content in blocks.items():
+        assert f"<!-- {mark} -->{content}<!-- /{mark} -->" in README, f"run docs/evidence/make.py: {mark}"
+
+
+@pytest.mark.parametrize("name", ["demo", "full"])
+def test_every_row_of_the_readme_tables_can_be_computed_again_from_the_kept_replies(
+    name: str, split: Split
+) -> None:
+    folder = EVIDENCE / name
+    case = init(TaskFile.model_validate(yaml.safe_load((folder / "task.yaml").read_text("utf-8"))))
+    verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
+    assert len(verdict.arms) == 9
+    for stored in verdict.arms:
+        lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").splitlines()
+        replies = in_test_order([Reply.model_validate_json(line) for line in lines], split.test)
+        assert result_of(case, stored.arm, split.test, split.train, replies) == stored
+
+
+def test_both_commands_stand_early_in_the_readme_after_few_words() -> None:
+    head = README.splitlines()[:40]
+    assert sum(line.startswith("python3 bootstrap.py ") for line in head) == 2
+    assert "GB" in "\n".join(head) and "minutes" in "\n".join(head)
+    before = README.split("```", 1)[0]
+    assert len(before.split()) <= 90
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"`tuneproof ([a-z]+)", README))
+    assert named and named <= known
+    assert {step.verb for step in STEPS} <= named
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    pages = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+    seen = 0
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if "://" not in target and page.name not in {"card.md", "report.md"}:
+                assert (page.parent / target).exists(), f"{page}: {target}"
+                seen += 1
+    assert seen
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    names = sorted(path.name for path in (REPO / "docs" / "decisions").glob("*.md"))
+    assert names and [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_no_lock_line_names_an_index() -> None:
+    lines = (REPO / "requirements.lock").read_text("utf-8").splitlines()
+    assert len(lines) > 100
+    assert not [line for line in lines if "://" in line or "index" in line.split("==")[0]]
