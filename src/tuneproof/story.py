@@ -42,7 +42,7 @@ from tuneproof.shelves import (
     take_reviewed,
     take_split,
 )
-from tuneproof.steps import STEPS, step_of
+from tuneproof.steps import step_of
 from tuneproof.steps.compare import Desk, compare
 from tuneproof.steps.draft import Source, draft
 from tuneproof.steps.freeze import freeze
@@ -325,6 +325,3 @@ class LazyBase:
             made = f"made ready in {took:.0f} s, kept for next time" if took > 2 else "ready"
             self._tell.note(f"  base {identity.name} ({identity.weights_note}): {made}", style=None)
         return self._base
-
-
-VERBS = tuple(step.verb for step in STEPS)
