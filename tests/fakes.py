@@ -48,19 +48,30 @@ def is_lucky(text: str, share: int, *, salt: str) -> bool:
     return hashed(text, salt=salt) % 100 < share
 
 
+def base_share(switches: Switches, turns: int) -> int:
+    return switches.base_share + (30 if turns > 2 else 0)
+
+
 class Switches(NamedTuple):
     """How the outside behaves."""
 
     tuned_share: int = 85
     """Percent of inputs that the tuned model has right."""
     base_share: int = 6
+    """The same of the base without examples; with examples it is 30 points better."""
+    weights: str = "low rank "
+    """What training leaves; other weights are another adapter."""
     interrupt_ask: int | None = None
     """Ctrl-C at this call of a loaded GGUF file, counted over the whole run."""
     interrupt_batch: int | None = None
     """Ctrl-C at this batch of the adapter."""
     interrupt_training: bool = False
     break_parity_at: str | None = None
-    """The runtime renders this input differently."""
+    """The runtime renders this input differently …"""
+    break_parity_of: str = "base"
+    """… for files that begin with this word: `base` or `tuned`."""
+    logs: bool = False
+    """Loading the adapter writes a line to the adapter's run.log, as the libraries' warnings do."""
     never_stops: bool = False
     """The tuned files run into the token limit."""
     pairs: int = 170
@@ -113,9 +124,7 @@ class FakeSource:
         pairs = []
         for number in range(min(limit, self._pairs)):
             text = " ".join(chance.sample(words, 12)) + "."
-            pairs.append(
-                Pair(id=f"n{number:03}", input=text, output=label_of(text), source=f"fake:{number}")
-            )
+            pairs.append(Pair(id=f"n{number:03}", input=text, output=label_of(text), source=f"fake:{number}"))
         return Drafts(
             provenance=Provenance(
                 kind="imported",
@@ -160,7 +169,7 @@ class FakeTrainer:
             for step in range(1, 21)
         )
         progress.update(20, 20, "steps")
-        (folder / "adapter_model.safetensors").write_bytes(b"low rank " * 64)
+        (folder / "adapter_model.safetensors").write_bytes(self._switches.weights.encode() * 64)
         config = {"base_model_name_or_path": base.identity.hub_id, "r": plan.lora_rank}
         (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
         (folder / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
@@ -224,14 +233,15 @@ class FakeRuntime:
         self._calls.asked.append((self._file, text, len(messages)))
         if self._tuned and self._switches.never_stops:
             return Answer("mit " * max_new_tokens, "length", 40, max_new_tokens)
-        share = self._switches.tuned_share if self._tuned else self._switches.base_share
+        share = self._switches.tuned_share if self._tuned else base_share(self._switches, len(messages))
         salt = "tuned" if self._tuned else f"base, {len(messages)} turns"
         if is_lucky(text, share, salt=salt):
             return Answer(label_of(text), "stop", 40, 3)
         return Answer(wrong_label_of(text) if self._tuned else NO_ANSWER, "stop", 40, 9)
 
     def render(self, messages: Sequence[Message]) -> str:
-        broken = messages[-1]["content"] == self._switches.break_parity_at
+        ours = self._switches.break_parity_of == ("tuned" if self._tuned else "base")
+        broken = ours and messages[-1]["content"] == self._switches.break_parity_at
         return ("<s>" if broken else "") + render(messages)
 
     def tokens(self, text: str) -> list[int]:
@@ -258,6 +268,9 @@ class FakeAdapted:
         assert (folder / "adapter_model.safetensors").exists()
         self._calls, self._switches = calls, switches
         calls.adapted += 1
+        if switches.logs:
+            with (folder / "run.log").open("a", encoding="utf-8") as log:
+                log.write("FutureWarning: something is deprecated\n")
 
     def answer(self, chats: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Answer]:
         texts = [chat[-1]["content"] for chat in chats]
@@ -315,7 +328,7 @@ def fake_outside(folder: Path, *, calls: Calls | None = None, **switches: object
 
     adapted: Callable[[Base, Path], FakeAdapted] = lambda _base, at: FakeAdapted(at, noted, behaviour)  # noqa: E731
     return Outside(
-        sources={"fake": FakeSource(behaviour.pairs)},
+        sources={name: FakeSource(behaviour.pairs) for name in ("fake", "bundled:licenses")},
         base=base,
         trainer=FakeTrainer(noted, behaviour),
         tools=FakeTools(noted),

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sample import sample_case
-from tuneproof.artifacts import Case, Pair, Provenance, Reply, Reviewed, Split, TrainSet, lock_part
+from tuneproof.artifacts import Case, Drafts, Pair, Provenance, Reply, Reviewed, Split, TrainSet, lock_part
 from tuneproof.errors import LockBroken, MissingArtifact, TuneproofError
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.shelves import (
@@ -23,9 +23,13 @@ from tuneproof.shelves import (
     TestDesk,
     in_test_order,
     ledger,
+    put_drafts,
+    put_reviewed,
     put_split,
     replies_of,
     rounds,
+    take_drafts,
+    take_reviewed,
     take_split,
 )
 from tuneproof.status import standing
@@ -60,6 +64,13 @@ def reviewed() -> Reviewed:
 def frozen(root: Path) -> tuple[Workspace, Split]:
     workspace, split = Workspace(root), freeze(case(), reviewed())
     workspace.write_task(yaml.safe_dump(case().task_file.model_dump(mode="json")))
+    drafts = Drafts(provenance=reviewed().provenance, pairs=reviewed().pairs)
+    workspace.begin("draft")
+    put_drafts(workspace, drafts)
+    workspace.finish("draft", drafts.digest, seconds=0.1)
+    workspace.begin("review")
+    put_reviewed(workspace, reviewed())
+    workspace.finish("review", reviewed().digest, seconds=0.1)
     workspace.begin("freeze")
     put_split(workspace, split)
     workspace.finish("freeze", split.digest, seconds=0.1)
@@ -88,6 +99,13 @@ def test_a_split_comes_back_as_it_was_put(project: tuple[Workspace, Split]) -> N
     assert all(any(mark in text for text in texts) for mark in AWKWARD)
 
 
+def test_pairs_and_their_review_come_back_as_they_were_put(project: tuple[Workspace, Split]) -> None:
+    drafts = take_drafts(project[0])
+    assert drafts.pairs == reviewed().pairs
+    assert drafts.provenance == reviewed().provenance
+    assert take_reviewed(project[0]) == reviewed()
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
@@ -108,6 +126,13 @@ def test_any_text_survives_the_files(
     put_split(workspace, changed)
     workspace.finish("freeze", changed.digest, seconds=0.0)
     assert take_split(workspace) == changed
+
+
+def test_the_hash_of_a_part_covers_its_rows_and_their_order(project: tuple[Workspace, Split]) -> None:
+    rows = project[1].train.pairs
+    others = (rows[::-1], rows[1:], (*rows, rows[0]), (rows[0].model_copy(update={"output": "x"}), *rows[1:]))
+    hashes = [lock_part(part).sha256 for part in (rows, *others)]
+    assert len(set(hashes)) == 5
 
 
 # Mutations of a file of rows. Each gives other bytes or the same; the same do not count.
@@ -240,16 +265,19 @@ def test_a_missing_file_is_refused(kept: Workspace, name: str) -> None:
     assert refused(kept, name)
 
 
-def test_every_bit_of_made_json_is_refused_or_makes_the_split_stale_or_is_a_mere_note(kept: Workspace) -> None:
+def test_every_bit_of_made_json_is_refused_or_makes_the_split_stale_or_is_a_mere_note(
+    kept: Workspace,
+) -> None:
     """The time, the seconds and the version are notes for a person; nothing is decided by them."""
     path = kept.folder("freeze") / "made.json"
     good, honest = path.read_bytes(), kept.made("freeze")
     assert honest is not None
+    assert kept.state("freeze").state == "fresh"
     notes = {"made_at": "", "seconds": 0.0, "tuneproof": ""}
-    outcomes: dict[str, int] = {"refused": 0, "stale": 0, "note": 0}
+    outcomes = {"refused": 0, "stale": 0, "note": 0}
     for seed in range(400):
         path.write_bytes(flip_a_bit(good, random.Random(seed)))
-        if refused(kept, "made.json") or refused(kept, "lock.json") or refused(kept, "leaks.json"):
+        if any(refused(kept, name) for name in ("made.json", "split.lock.json", "leaks.json", "4-split")):
             outcomes["refused"] += 1
             continue
         read = kept.made("freeze")
@@ -257,8 +285,7 @@ def test_every_bit_of_made_json_is_refused_or_makes_the_split_stale_or_is_a_mere
         if read.model_copy(update=notes) == honest.model_copy(update=notes):
             outcomes["note"] += 1
             continue
-        why = kept.state("freeze").why
-        assert why != Workspace(kept.root).state("freeze").why or "3-review is missing" not in why
+        assert kept.state("freeze").state == "stale", path.read_text()
         outcomes["stale"] += 1
     assert outcomes["refused"] > 100
     assert outcomes["stale"] > 20
@@ -371,10 +398,12 @@ def test_every_bit_of_a_ledger_line_that_another_follows_is_watched(noted: Works
         with pytest.raises(LockBroken, match=r"ledger\.jsonl"):
             ledger(noted)
         tried += 1
-    assert tried > 200
+    assert tried > 100
 
 
-@pytest.mark.parametrize("order", [[1, 2, 3], [0, 2, 3], [0, 1, 3], [1, 0, 2, 3], [0, 1, 3, 2], [0, 1, 1, 2, 3]])
+@pytest.mark.parametrize(
+    "order", [[1, 2, 3], [0, 2, 3], [0, 1, 3], [1, 0, 2, 3], [0, 1, 3, 2], [0, 1, 1, 2, 3]]
+)
 def test_removed_reordered_and_repeated_ledger_lines_break_the_chain(
     noted: Workspace, order: list[int]
 ) -> None:
@@ -405,9 +434,7 @@ def test_an_edit_of_the_last_ledger_entry_stops_the_verdict(noted: Workspace) ->
 
 
 def reply(number: int, text: str = "mit") -> Reply:
-    return Reply(
-        item_id=f"i{number}", text=text, finish="stop", prompt_tokens=9, output_tokens=2, ms=1.5
-    )
+    return Reply(item_id=f"i{number}", text=text, finish="stop", prompt_tokens=9, output_tokens=2, ms=1.5)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

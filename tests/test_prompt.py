@@ -47,7 +47,11 @@ def test_every_change_of_a_prompt_or_an_input_changes_the_hash(
     before = prompts_hash(system, texts)
     at = data.draw(st.integers(0, len(texts) - 1))
     edited = [*texts[:at], texts[at] + "x", *texts[at + 1 :]]
-    changed = [prompts_hash(system + " ", texts), prompts_hash(system, edited), prompts_hash(system, texts[1:])]
+    changed = [
+        prompts_hash(system + " ", texts),
+        prompts_hash(system, edited),
+        prompts_hash(system, texts[1:]),
+    ]
     if texts[::-1] != texts:
         changed.append(prompts_hash(system, texts[::-1]))
     assert before not in changed

@@ -18,13 +18,16 @@ def scored(text: str, expected: str = "mit OR bsd-new", *, finish: str = "stop")
     return score(reply, expected, answer_pattern=PATTERN)
 
 
-@pytest.mark.parametrize("text", ["mit OR bsd-new", " mit OR bsd-new\n", "mit  OR\tbsd-new", "mit\nOR bsd-new"])
+@pytest.mark.parametrize(
+    "text", ["mit OR bsd-new", " mit OR bsd-new\n", "mit  OR\tbsd-new", "mit\nOR bsd-new"]
+)
 def test_white_space_does_not_count(text: str) -> None:
     assert scored(text) == Score(item_id="i", correct=True, parse_failure=False)
 
 
 @pytest.mark.parametrize(
-    "text", ["MIT OR bsd-new", "bsd-new OR mit", "mit OR bsd-new.", "mit", "mitORbsd-new", "mit OR bsd-new OR x"]
+    "text",
+    ["MIT OR bsd-new", "bsd-new OR mit", "mit OR bsd-new.", "mit", "mitORbsd-new", "mit OR bsd-new OR x"],
 )
 def test_case_order_and_punctuation_count(text: str) -> None:
     assert not scored(text).correct

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tuneproof.twins import NEAR, groups, nearest, similar_pairs, template, words
 
-FEW_WORDS = st.lists(st.sampled_from("red green blue 7 42 mit gpl ÄPFEL ß".split()), max_size=8).map(" ".join)
+FEW_WORDS = st.lists(
+    st.sampled_from(["red", "green", "blue", "7", "42", "mit", "gpl", "ÄPFEL", "ß"]), max_size=8
+).map(" ".join)
 TEXTS = st.lists(FEW_WORDS | st.text(max_size=30), max_size=12)
 
 
@@ -90,9 +92,7 @@ def test_similar_pairs_are_found_across_blocks() -> None:
     texts += [f"only here {texts[3]}", texts[600].upper()]
     found = {(p.first, p.second) for p in similar_pairs(texts, threshold=0.8)}
     expected = {
-        (i, j)
-        for i, j in itertools.combinations(range(len(texts)), 2)
-        if jaccard(texts[i], texts[j]) >= 0.8
+        (i, j) for i, j in itertools.combinations(range(len(texts)), 2) if jaccard(texts[i], texts[j]) >= 0.8
     }
     assert found == expected
     assert (600, 621) in found
@@ -114,6 +114,13 @@ def test_a_chain_of_near_twins_is_one_group() -> None:
     assert jaccard(chain[0], chain[1]) >= NEAR > jaccard(chain[0], chain[2])
     assert jaccard(chain[0], chain[4]) < 0.3
     assert groups([*chain, "nothing like it at all"], ["x"] * 6) == [0, 0, 0, 0, 0, 5]
+
+
+def test_a_row_that_is_a_twin_of_two_groups_makes_them_one() -> None:
+    tokens = [f"w{chr(97 + i)}" for i in range(16)]
+    left, right, between = (" ".join(tokens[start : start + 12]) for start in (0, 4, 2))
+    assert jaccard(left, right) < NEAR <= min(jaccard(left, between), jaccard(right, between))
+    assert groups([left, right, "no twin of any other", between], ["x"] * 4) == [0, 0, 2, 0]
 
 
 def test_equal_templates_share_a_group_however_few_words_they_share() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from pathlib import Path
@@ -21,35 +22,51 @@ app = typer.Typer(
     "Start with `tuneproof demo`, or `tuneproof init --example licenses --project my-task`.",
 )
 
-Project = Annotated[Path, typer.Option("--project", "-p", help="Project folder.")]
+Project = Annotated[Path, typer.Option("--project", "-p", file_okay=False, help="Project folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 Again = Annotated[bool, typer.Option("--again", help="Make it even if it is fresh.")]
 HERE = Path()
+INTERRUPTED = 130
+FULL_OR_FORBIDDEN = {
+    errno.ENOSPC: "Free some space (`tuneproof doctor` shows how much there is), then run the command again.",
+    errno.EDQUOT: "Free some space or raise your quota, then run the command again.",
+    errno.EACCES: "Change the rights, or choose another folder with --project.",
+    errno.EPERM: "Change the rights, or choose another folder with --project.",
+    errno.EROFS: "Choose a folder that can be written with --project.",
+}
+"""What the machine can refuse and a person can repair: not a bug of ours."""
 
 
 def main() -> None:
     """Run the command; turn an expected stop into a message, and our own bug into a report."""
     try:
-        app(standalone_mode=False)
+        # Typer returns the code of its own exits, and of an interrupt: no error is raised for them.
+        code = app(prog_name="tuneproof", standalone_mode=False)
     except TuneproofError as error:
         _say(f"{error.problem}\n  → {error.remedy}")
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except KeyboardInterrupt:
-        _say("Interrupted. The same command continues where it stopped.")
-        sys.exit(130)
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where everything ends
-        sys.exit(_unexpected(error))
+        code = _unexpected(error)
+    if code == INTERRUPTED:
+        _say("Interrupted. The same command continues where it stopped.")
+    sys.exit(code)
 
 
 def _unexpected(error: Exception) -> int:
-    """Show click's own errors its way (exit 2), anything else as a bug (exit 70)."""
+    """Show click's own errors its way (exit 2), a full disk with a remedy (1), the rest as a bug (70)."""
     if hasattr(error, "exit_code") and hasattr(error, "format_message"):
         show = getattr(error, "show", None)
         if callable(show):
             show()
         return int(error.exit_code)
     if type(error).__name__ in {"Abort", "Exit"}:
-        return int(getattr(error, "exit_code", 130))
+        return int(getattr(error, "exit_code", INTERRUPTED))
+    if isinstance(error, OSError) and error.errno in FULL_OR_FORBIDDEN:
+        _say(f"{error.strerror}: {error.filename or 'a file of this run'}")
+        _say(f"  → {FULL_OR_FORBIDDEN[error.errno]}")
+        return TuneproofError.exit_code
     _say("".join(traceback.format_exception(error)))
     _say("This is a bug in tuneproof. Please report it with the lines above: see CONTRIBUTING.md.")
     return 70

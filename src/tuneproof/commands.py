@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -42,6 +43,11 @@ def run_demo(project: Path, *, full: bool, as_json: bool, outside: Callable[[], 
     text = example_task("licenses")
     wanted = _fuller(text) if full else text
     workspace.write_task(wanted)
+    if not (name := workspace.task_file().name).startswith("licenses"):
+        raise BadInput(
+            f"{workspace.shown(workspace.root)} holds the case {name!r}, which is not the demo's.",
+            remedy="tuneproof demo --project demo-new",
+        )
     found = (workspace.root / "task.yaml").read_text(encoding="utf-8")
     if found != wanted and found in {text, _fuller(text)}:
         raise BadInput(
@@ -85,7 +91,8 @@ def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell
     tell.line()
     tell.line(f"Report:  {shown}/9-verdict/report.html")
     tell.line(f"Curves:  {shown}/5-adapter/curves.png")
-    tell.line(f"Release: {shown}/10-release (a dry run; nothing left this machine)")
+    if workspace.made("publish"):
+        tell.line(f"Release: {shown}/10-release (a dry run; nothing left this machine)")
     tell.line(f'Ask it:  tuneproof ask "Licensed under the MIT license" --project {shown}')
     tell.json(json.loads(verdict.model_dump_json()))
 
@@ -146,13 +153,13 @@ def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Ou
 
     Raises:
         LockBroken: the file is not the one that was measured.
-        BadInput: there is nothing to answer.
+        BadInput: there is nothing to answer, or it is not UTF-8.
     """
     from tuneproof.pages import served_path
     from tuneproof.prompt import messages_for
 
     tell, workspace = Tell(as_json=as_json), Workspace(project)
-    text = sys.stdin.read() if text == "-" else text
+    text = _utf8(sys.stdin.buffer.read() if text == "-" else os.fsencode(text))
     if not text.strip():
         raise BadInput("There is nothing to answer: the input is empty.", remedy='tuneproof ask "some text"')
     case, serving = take_case(workspace), take(workspace, "serve", Serving)
@@ -169,6 +176,16 @@ def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Ou
     tell.json(
         {"text": answer.text, "finish": answer.finish, "ms": round(took, 1), "file": serving.model_file}
     )
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"The input is not UTF-8: byte 0x{data[error.start]:02x} at place {error.start + 1}.",
+            remedy="iconv -f latin1 -t utf-8 NOTICE | tuneproof ask -",
+        ) from error
 
 
 def run_status(project: Path, *, as_json: bool) -> None:

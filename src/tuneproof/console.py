@@ -60,12 +60,13 @@ class Tell:
             return
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for index, title in enumerate(header):
             table.add_column(title, justify="right" if index in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(cell) for cell in row))  # as text: `tuneproof[gguf]` is no markup
         self._out.print(table)
 
     def progress(self, title: str) -> Bar:

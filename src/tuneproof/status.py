@@ -26,6 +26,7 @@ def standing(workspace: Workspace) -> Standing:
     Raises:
         MissingArtifact: there is no task.yaml.
     """
+    workspace.task_file()
     states = tuple(workspace.state(step.verb) for step in STEPS)
     lock, broken = _lock(workspace)
     shown = workspace.shown(workspace.root)

@@ -23,7 +23,7 @@ from tuneproof.artifacts import (
     Verdict,
 )
 from tuneproof.console import Tell
-from tuneproof.errors import MissingArtifact
+from tuneproof.errors import GateNotPassed, MissingArtifact
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
 from tuneproof.pages import release_of, write_pages
@@ -112,7 +112,7 @@ class Maker:
                 f"`tuneproof {self._only}` needs {step.folder}, which is {state.state} ({state.why}).",
                 remedy=f"tuneproof {verb} --project {self._workspace.shown(self._workspace.root)}",
             )
-        if self._again and self._only == verb:
+        if state.state == "fresh":  # a half made one goes on, also when it was begun with `again`
             self._workspace.forget(verb)
         return self._made(verb, work, save, say)
 
@@ -122,7 +122,11 @@ class Maker:
         step = step_of(verb)
         with self._tell.step(f"{step.number:>2} {verb}: {step.sentence}"):
             began = seconds()
-            artifact = work(self._workspace.begin(verb))
+            try:
+                artifact = work(self._workspace.begin(verb))
+            except GateNotPassed:
+                self._workspace.forget(verb)  # nothing was interrupted, so there is nothing to continue
+                raise
             save(artifact)
             self._workspace.finish(verb, artifact.digest, seconds=seconds() - began)
             self._tell.note(f"  {say(artifact)}", style=None)

@@ -154,7 +154,12 @@ class Workspace:
         path = self.folder(verb) / MADE
         if not path.exists():
             return None
-        return self.parsed(path.read_bytes(), Made, path)
+        made = self.parsed(path.read_bytes(), Made, path)
+        if made.step == verb:
+            return made
+        raise LockBroken(
+            f"{self.shown(path)} is the record of `tuneproof {made.step}`.", remedy="Put the file back."
+        )
 
     def parsed(self, data: str | bytes, kind: type[R], path: Path) -> R:
         """Read a record of `kind` from the JSON text of `path`.
@@ -331,7 +336,8 @@ def _problems(error: ValidationError) -> list[str]:
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             lines.append(f"  {place}: unknown key{hint}")
         else:
-            lines.append(f"  {place}: {problem['msg']} (is {reprlib.repr(problem['input'])})")
+            found = "" if problem["type"] == "missing" else f" (is {reprlib.repr(problem['input'])})"
+            lines.append(f"  {place}: {problem['msg']}{found}"[:300])
     return lines
 
 

@@ -179,7 +179,7 @@ def _arguments(plan: TrainPlan, folder: Path) -> Any:
         eval_strategy="steps",
         eval_steps=every,
         save_strategy="steps",
-        save_steps=max(1, min(every, 10)),
+        save_steps=min(every, 20),
         save_total_limit=2,
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=plan.seed,
