@@ -70,8 +70,6 @@ class Switches(NamedTuple):
     """The runtime renders this input differently …"""
     break_parity_of: str = "base"
     """… for files that begin with this word: `base` or `tuned`."""
-    logs: bool = False
-    """Loading the adapter writes a line to the adapter's run.log, as the libraries' warnings do."""
     never_stops: bool = False
     """The tuned files run into the token limit."""
     pairs: int = 170
@@ -268,9 +266,6 @@ class FakeAdapted:
         assert (folder / "adapter_model.safetensors").exists()
         self._calls, self._switches = calls, switches
         calls.adapted += 1
-        if switches.logs:
-            with (folder / "run.log").open("a", encoding="utf-8") as log:
-                log.write("FutureWarning: something is deprecated\n")
 
     def answer(self, chats: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Answer]:
         texts = [chat[-1]["content"] for chat in chats]

@@ -163,6 +163,19 @@ def test_the_adapter_and_its_gguf_file_agree_on_nearly_every_item(project: Path)
     assert sum(adapter[item] == served[item] for item in adapter) >= 45
 
 
+def test_every_step_is_fresh_when_the_story_is_over(project: Path) -> None:
+    done = subprocess.run(
+        command("status", "--project", str(project), "--json"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    standing = json.loads(done.stdout)
+    # A library that still writes into a finished step's folder would make that step stale.
+    assert [step["state"] for step in standing["steps"]] == ["fresh"] * 10
+    assert not standing["lock_broken"]
+
+
 def test_ask_answers_with_the_served_file(project: Path) -> None:
     done = subprocess.run(
         command("ask", "Licensed under the MIT license", "--project", str(project), "--json"),

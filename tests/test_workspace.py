@@ -50,6 +50,12 @@ def make(workspace: Workspace, verb: str, text: str = "{}") -> None:
     workspace.finish(verb, f"sha256:{text}", seconds=0.0)
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy disk would make these tests slow; that a sync is asked for is tested below."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Workspace:
     workspace = Workspace(tmp_path)

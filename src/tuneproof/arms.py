@@ -144,7 +144,7 @@ def check_parity(case: Case, test: TestSet, runtime: Runtime, trained: BatchMode
         texts_equal += ours == theirs
         tokens_equal += our_tokens == their_tokens
         one_start = one_start and their_tokens[0] not in their_tokens[1:2]
-        if ours != theirs or our_tokens != their_tokens:
+        if ours != theirs or our_tokens != their_tokens or not one_start:
             raise TuneproofError(
                 f"Item {item.id}: {runtime.name} would send another prompt than training saw.\n"
                 f"  training: {ours[:160]!r}\n  runtime:  {theirs[:160]!r}",

@@ -43,7 +43,7 @@ from tuneproof.shelves import (
     take_split,
 )
 from tuneproof.steps import step_of
-from tuneproof.steps.compare import Desk, compare
+from tuneproof.steps.compare import Desk, compare, plan_of
 from tuneproof.steps.draft import Source, draft
 from tuneproof.steps.freeze import freeze
 from tuneproof.steps.init import init
@@ -208,6 +208,7 @@ def story(
         ),
     )
     yield "tune"
+    plan = plan_of(case, split, adapter)
 
     def adapted() -> BatchModel:
         return outside.adapted(base.get(), folder("tune"))
@@ -220,7 +221,7 @@ def story(
             base=base.get(),
             engine=outside.engine,
             adapted=adapted(),
-            desk=Desk(TestDesk(ws, "compare"), tell.progress),
+            desk=Desk(TestDesk(ws, "compare"), tell.progress, plan),
         ),
         save=lambda a: put(ws, "compare", a),
         load=lambda: take(ws, "compare", Comparison),
@@ -259,7 +260,7 @@ def story(
                 chat_template=ws.read("tune", "chat_template.jinja"),
                 licence_text=outside.licence_text(adapter.base.licence),
             ),
-            desk=Desk(TestDesk(ws, "serve"), tell.progress),
+            desk=Desk(TestDesk(ws, "serve"), tell.progress, plan),
         ),
         save=lambda a: write_pages.after_serving(ws, a),
         load=lambda: take(ws, "serve", Serving),
@@ -308,7 +309,7 @@ def _evidence(
         ladder=ladder,
         replies={name: in_test_order(found, test) for name, found in replies.items()},
         rounds=rounds(ws, list(replies), comparison.plan_digest),
-        train_rows=adapter.train_rows,
+        adapter=adapter,
     )
 
 

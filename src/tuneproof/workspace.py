@@ -27,7 +27,7 @@ from tuneproof.steps import Step, step_of
 R = TypeVar("R", bound=Record)
 
 MADE, BEGUN, TASK, HELD = "made.json", "begun.json", "task.yaml", ".lock"
-_SMALL = 10_000_000
+_SMALL = 64_000_000
 """Bytes up to which a file's hash is checked even for a status."""
 
 

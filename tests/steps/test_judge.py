@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sample import MACHINE, N, sample_case, sample_ladder, sample_split
+from sample import MACHINE, N, sample_adapter, sample_case, sample_ladder, sample_split
 from tuneproof.arms import result_of
 from tuneproof.artifacts import Arm, Comparison, Parity, Reply, Serving, ShotTrial, Verdict
 from tuneproof.errors import LockBroken, TuneproofError
@@ -22,7 +22,8 @@ from tuneproof.steps.judge import Evidence, judge
 from tuneproof.verdict_text import percent, points, span
 
 CASE, SPLIT = sample_case(), sample_split()
-PLAN = plan_of(CASE, SPLIT).digest
+ADAPTER = sample_adapter().model_copy(update={"train_rows": len(SPLIT.train.pairs)})
+PLAN = plan_of(CASE, SPLIT, ADAPTER).digest
 ARMS = {
     "base-0-shot": ("base", "base.gguf", 0),
     "base-5-shot": ("base", "base.gguf", 5),
@@ -114,7 +115,7 @@ def evidence(
         ladder=sample_ladder(),
         replies=stored,
         rounds=3,
-        train_rows=len(SPLIT.train.pairs),
+        adapter=ADAPTER,
     )
 
 
@@ -284,7 +285,15 @@ def test_the_paragraph_says_the_numbers_of_the_table() -> None:
 
 
 def test_the_paragraph_says_when_the_tune_saw_fewer_pairs_than_its_rivals() -> None:
-    some = judge(CASE, SPLIT, evidence()._replace(train_rows=320))
+    fewer = ADAPTER.model_copy(update={"train_rows": 320})
+    plan = {"plan_digest": plan_of(CASE, SPLIT, fewer).digest}
+    full = evidence()
+    under_plan = full._replace(
+        adapter=fewer,
+        comparison=full.comparison.model_copy(update=plan),
+        serving=full.serving.model_copy(update=plan),
+    )
+    some = judge(CASE, SPLIT, under_plan)
     assert "has seen 320 of the 1,412 training pairs and the rivals all of them" in some.paragraph
     assert "training pairs" not in verdict().paragraph
 

@@ -93,6 +93,8 @@ class EvalPlan(Artifact):
     contrast: str
     alpha: float
     confidence: float
+    adapter: str
+    """Digest of the adapter's record: another tune under test is another plan, and another round."""
     test_digest: str
     prompt_sha256: str
     arms: tuple[str, ...]

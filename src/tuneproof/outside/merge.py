@@ -25,7 +25,7 @@ def merge(base: Base, adapter: Path, out: Path) -> Merged:
         OutsideFailed: a target module's weight did not change, so the adapter was not applied.
     """
     require("tune")
-    with quiet(adapter / "run.log"):
+    with quiet(out / "merge.log"):
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -105,8 +105,7 @@ class AdaptedModel:
 
     def __init__(self, base: Base, adapter: Path) -> None:
         require("tune")
-        self._log = adapter / "run.log"
-        with quiet(self._log):
+        with quiet():
             from transformers import AutoTokenizer
 
             self._model, _ = load_adapted(base, adapter)
@@ -123,7 +122,7 @@ class AdaptedModel:
 
         prompts = [self.render(chat) for chat in chats]
         batch = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        with quiet(self._log), torch.inference_mode():
+        with quiet(), torch.inference_mode():
             out = self._model.generate(**batch, max_new_tokens=max_new_tokens, do_sample=False)
         start = batch["input_ids"].shape[1]
         lengths = batch["attention_mask"].sum(dim=1).tolist()

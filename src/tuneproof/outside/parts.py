@@ -38,8 +38,12 @@ def require(part: str) -> None:
 
 
 @contextlib.contextmanager
-def quiet(log: Path) -> Iterator[None]:
-    """Send the libraries' warnings, logs and progress bars to the file `log` instead of the terminal."""
+def quiet(log: Path | None = None) -> Iterator[None]:
+    """Send the libraries' warnings, logs and progress bars to the file `log`, or nowhere.
+
+    The file belongs to the step that works: a finished step's files must not change.
+    """
+    log = log or Path(os.devnull)
     # Everything here is local: a look at the hub would only slow it down or tell someone.
     for name, value in {
         "HF_HUB_OFFLINE": "1",

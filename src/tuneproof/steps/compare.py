@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tuneproof.arms import answer_in_batches, answer_one_by_one, check_parity, result_of, scores_of
 from tuneproof.artifacts import (
+    Adapter,
     Arm,
     ArmResult,
     Case,
@@ -40,6 +41,8 @@ class Desk(NamedTuple):
     records: TestRecords
     progress: Callable[[str], Progress]
     """Title → progress display."""
+    plan: EvalPlan
+    """Fixed before the first access; the steps that share it are one round."""
 
 
 def compare(
@@ -50,8 +53,7 @@ def compare(
     Raises:
         TuneproofError: the runtime would send another prompt than training saw.
     """
-    plan = plan_of(case, split)
-    desk.records.keep_plan(plan)
+    desk.records.keep_plan(desk.plan)
     runtime = engine.load(base.gguf, num_ctx=case.task_file.serving.num_ctx)
     parity = check_parity(case, split.test, runtime, adapted)
     trials = _shot_trials(case, split, runtime, desk)
@@ -61,7 +63,7 @@ def compare(
     results.append(_adapter_arm(case, split, adapted, desk))
     results += _rival_arms(case, split, desk)
     return Comparison(
-        plan_digest=plan.digest,
+        plan_digest=desk.plan.digest,
         arms=tuple(results),
         shot_trials=trials,
         chosen_shots=chosen,
@@ -71,7 +73,7 @@ def compare(
     )
 
 
-def plan_of(case: Case, split: Split) -> EvalPlan:
+def plan_of(case: Case, split: Split, adapter: Adapter) -> EvalPlan:
     """Write down what will be measured and decided, before anything is."""
     task_file = case.task_file
     ladder = ("f16", *(quant.lower() for quant in task_file.quantization.ladder))
@@ -80,6 +82,7 @@ def plan_of(case: Case, split: Split) -> EvalPlan:
         contrast="each tuned file against the base arm with most exact matches, in the same engine",
         alpha=task_file.gate.alpha,
         confidence=task_file.gate.confidence,
+        adapter=adapter.digest,
         test_digest=split.lock.test.sha256,
         prompt_sha256=split.lock.prompt_sha256,
         arms=(
@@ -152,7 +155,7 @@ def _base_arm(case: Case, split: Split, runtime: Runtime, base: Base, *, shots: 
         shots=shots,
         note="examples chosen on dev; their prompt prefix stays in the runtime's cache" if shots else "",
     )
-    desk.records.accessed(arm.name, plan_of(case, split).digest)
+    desk.records.accessed(arm.name, desk.plan.digest)
     replies = answer_one_by_one(
         split.test.items,
         runtime,
@@ -173,7 +176,7 @@ def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> A
         file="adapter_model.safetensors",
         note="parity row: float32, batched, so no time a call",
     )
-    desk.records.accessed(arm.name, plan_of(case, split).digest)
+    desk.records.accessed(arm.name, desk.plan.digest)
     replies = answer_in_batches(
         split.test.items,
         adapted,
@@ -188,7 +191,7 @@ def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> A
 def _rival_arms(case: Case, split: Split, desk: Desk) -> list[ArmResult]:
     results = []
     for rival in fit_rivals(split.train.pairs):
-        desk.records.accessed(rival.arm.name, plan_of(case, split).digest)
+        desk.records.accessed(rival.arm.name, desk.plan.digest)
         log = desk.records.log(rival.arm.name)
         known = log.replies()
         replies: Sequence[Reply] = answer_with(rival, split.test.items)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tuneproof.arms import result_of, scores_of
 from tuneproof.artifacts import (
+    Adapter,
     ArmResult,
     Case,
     ChangedItem,
@@ -41,8 +42,8 @@ class Evidence(NamedTuple):
     """Arm → its replies, in the order of the test items."""
     rounds: int
     """Distinct plans in the test access ledger."""
-    train_rows: int
-    """Pairs that the adapter was trained on."""
+    adapter: Adapter
+    """Part of the plan: another tune is another round."""
 
 
 def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
@@ -62,7 +63,7 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         case, served_gate, rivals, arms, dict(evidence.comparison.not_measured)
     )
     changed = _changed(split, best_base, served, evidence.replies, scored)
-    trained_on = (evidence.train_rows, len(split.train.pairs))
+    trained_on = (evidence.adapter.train_rows, len(split.train.pairs))
     verdict = Verdict(
         gate=served_gate.outcome,
         decision=decision,
@@ -86,7 +87,7 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
 
 
 def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult, ...]:
-    plan = plan_of(case, split).digest
+    plan = plan_of(case, split, evidence.adapter).digest
     if not plan == evidence.comparison.plan_digest == evidence.serving.plan_digest:
         raise LockBroken(
             f"The replies were made under plan {evidence.comparison.plan_digest[:19]}… and "

@@ -14,7 +14,7 @@ from tuneproof.modelfile import Parameters, render_modelfile
 from tuneproof.outside.machine import describe, seconds
 from tuneproof.outside.protocols import BatchModel, Engine, Folder, Runtime
 from tuneproof.prompt import Message, messages_for
-from tuneproof.steps.compare import Desk, plan_of
+from tuneproof.steps.compare import Desk
 
 END_OF_TURN = "<|im_end|>"
 
@@ -60,7 +60,7 @@ def serve(case: Case, split: Split, ladder: Ladder, *, kitchen: Kitchen, desk: D
         parity=parity,
         arms=tuple(results),
         cold_start_ms=cold,
-        plan_digest=plan_of(case, split).digest,
+        plan_digest=desk.plan.digest,
         machine=describe(),
     )
 
@@ -82,7 +82,7 @@ def _measured(case: Case, split: Split, gguf: GgufFile, runtime: Runtime, desk: 
         engine=runtime.name,
         file=gguf.file.name,
     )
-    desk.records.accessed(arm.name, plan_of(case, split).digest)
+    desk.records.accessed(arm.name, desk.plan.digest)
     replies = answer_one_by_one(
         split.test.items,
         runtime,
