@@ -195,8 +195,10 @@ def test_a_wrong_task_file_names_the_place(
 
 def test_a_gate_that_is_not_passed_is_3(run: Run, tmp_path: Path) -> None:
     Workspace(tmp_path / "p").write_task(fake_task())
-    for verb in VERBS[:-1]:
+    for verb in VERBS[:-2]:
         assert run(verb, "--project", tmp_path / "p", at=tmp_path, tuned_share=8).code == 0, verb
+    judged = run("judge", "--project", tmp_path / "p", at=tmp_path, tuned_share=8)
+    assert judged.code == 3 and "→" in judged.err and "not shown to beat" in judged.out
     said = run("publish", "--project", tmp_path / "p", at=tmp_path, tuned_share=8)
     is_refusal(said, code=3)
     assert "No GGUF file passed its own gate" in said.err

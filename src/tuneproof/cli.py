@@ -96,10 +96,11 @@ def _examples(*commands: str) -> str:
 
 
 @app.command(
+    short_help="run the bundled case from nothing to a verdict",
     epilog=_examples(
         "tuneproof demo --project demo",
         "tuneproof demo --project demo-full --full",
-    )
+    ),
 )
 def demo(
     project: Project = Path("demo"),
@@ -115,10 +116,11 @@ def demo(
 
 
 @app.command(
+    short_help="turn task.yaml into the case, with the advice",
     epilog=_examples(
         "tuneproof init --example licenses --project my-task",
         "tuneproof init --project my-task",
-    )
+    ),
 )
 def init(
     project: Project = HERE,
@@ -141,28 +143,30 @@ def _step(verb: str, sentence: str, *examples: str) -> None:
 
     command.__doc__ = sentence
     shown = examples or (f"tuneproof {verb} --project my-task", f"tuneproof {verb} --project my-task --again")
-    app.command(name=verb, epilog=_examples(*shown))(command)
+    short = sentence.split(": ", 1)[1].rstrip(".")
+    app.command(name=verb, short_help=short, epilog=_examples(*shown))(command)
 
 
 _step("draft", "Step 2: read real pairs with their provenance.")
 _step("review", "Step 3: let reviewed pairs go on, and say on whose word.")
-_step("freeze", "Step 4: split into train, dev and test by group, and lock the split by hash.")
-_step("tune", "Step 5: train the LoRA adapter on train; a killed run continues.")
-_step("compare", "Step 6: measure base, cheap rivals and adapter on the frozen test.")
+_step("freeze", "Step 4: split by group and lock the split by hash.")
+_step("tune", "Step 5: train the LoRA adapter; a killed run continues.")
+_step("compare", "Step 6: measure base, rivals and adapter on the test.")
 _step("quantize", "Step 7: merge the adapter and make the GGUF files.")
-_step("serve", "Step 8: prove prompt parity and measure every GGUF file in the engine that ships.")
+_step("serve", "Step 8: prove prompt parity and measure every GGUF file.")
 _step("judge", "Step 9: decide, and write the report.")
 _step(
     "publish",
-    "Step 10: write exactly what would be uploaded, with the model card; a dry run, nothing is sent.",
+    "Step 10: write what would be uploaded; a dry run, nothing is sent.",
 )
 
 
 @app.command(
+    short_help="answer one input with the served model",
     epilog=_examples(
         'tuneproof ask "Licensed under the MIT license" --project demo',
         "tuneproof ask - --project demo < NOTICE",
-    )
+    ),
 )
 def ask(
     text: Annotated[str, typer.Argument(help="The input; `-` reads it from stdin.")],
@@ -175,7 +179,10 @@ def ask(
     run_ask(text, project, as_json=as_json)
 
 
-@app.command(epilog=_examples("tuneproof status --project demo", "tuneproof status --project demo --json"))
+@app.command(
+    short_help="what is fresh, what is stale and why, what is next",
+    epilog=_examples("tuneproof status --project demo", "tuneproof status --project demo --json"),
+)
 def status(project: Project = HERE, as_json: AsJson = False) -> None:
     """Say of each step whether it is fresh or stale and why, and name the next command."""
     from tuneproof.commands import run_status
@@ -183,7 +190,10 @@ def status(project: Project = HERE, as_json: AsJson = False) -> None:
     run_status(project, as_json=as_json)
 
 
-@app.command(epilog=_examples("tuneproof doctor", "tuneproof doctor --json"))
+@app.command(
+    short_help="what is installed, what is missing",
+    epilog=_examples("tuneproof doctor", "tuneproof doctor --json"),
+)
 def doctor(project: Project = HERE, as_json: AsJson = False) -> None:
     """Say what is installed, what is missing, and the command that adds it."""
     from tuneproof.commands import run_doctor

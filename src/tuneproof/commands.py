@@ -97,6 +97,16 @@ def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell
     tell.json(json.loads(verdict.model_dump_json()))
 
 
+def _stop_unless_passed(workspace: Workspace, verdict: Verdict) -> None:
+    """Give a script the gate as exit code 3, after everything was told."""
+    if verdict.gate != "PASS":
+        raise GateNotPassed(
+            f"The gate of the served file is {verdict.gate}.",
+            remedy=f"Read {workspace.shown(workspace.root)}/9-verdict/report.html; more pairs or more "
+            "training may change it.",
+        )
+
+
 def _plain(cell: str) -> str:
     """Undo Markdown's marks for a terminal."""
     return html.unescape(re.sub(r"\\(.)", r"\1", cell.strip().replace("**", "")))
@@ -127,6 +137,7 @@ def run_step(
     """Make one step; the steps before it must be fresh.
 
     Raises:
+        GateNotPassed: it is `judge`, and the gate says FAIL or INCONCLUSIVE.
         TuneproofError: as the step says.
     """
     tell, workspace = Tell(as_json=as_json), Workspace(project)
@@ -140,7 +151,9 @@ def run_step(
     if verb == "init":
         tell.line(take_case(workspace).paragraph)
     if verb == "judge":
-        _tell_verdict(workspace, take_case(workspace), take(workspace, "judge", Verdict), tell)
+        verdict = take(workspace, "judge", Verdict)
+        _tell_verdict(workspace, take_case(workspace), verdict, tell)
+        _stop_unless_passed(workspace, verdict)
         return
     if step.number < len(STEPS):
         tell.line(f"Next: tuneproof {STEPS[step.number].verb} --project {workspace.shown(workspace.root)}")

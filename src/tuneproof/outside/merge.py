@@ -25,6 +25,7 @@ def merge(base: Base, adapter: Path, out: Path) -> Merged:
         OutsideFailed: a target module's weight did not change, so the adapter was not applied.
     """
     require("tune")
+    out.mkdir(parents=True, exist_ok=True)
     with quiet(out / "merge.log"):
         import torch
         from transformers import AutoModelForCausalLM
