@@ -198,7 +198,7 @@ def test_a_gate_that_is_not_passed_is_3(run: Run, tmp_path: Path) -> None:
     for verb in VERBS[:-2]:
         assert run(verb, "--project", tmp_path / "p", at=tmp_path, tuned_share=8).code == 0, verb
     judged = run("judge", "--project", tmp_path / "p", at=tmp_path, tuned_share=8)
-    assert judged.code == 3 and "→" in judged.err and "not shown to beat" in judged.out
+    assert judged.code == 3 and "→" in judged.err and "The gate of" in judged.out
     said = run("publish", "--project", tmp_path / "p", at=tmp_path, tuned_share=8)
     is_refusal(said, code=3)
     assert "No GGUF file passed its own gate" in said.err
