@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -55,12 +54,11 @@ def test_the_list_of_heavy_modules_is_not_out_of_date() -> None:
 
 @pytest.mark.parametrize("arguments", [("-c", "import tuneproof"), ("-m", "tuneproof", "--help")])
 def test_the_answer_comes_at_once(arguments: tuple[str, ...]) -> None:
-    """Best of five, so that a busy machine must be busy five times in a row to fail this."""
+    """Best of five, in processor time: a busy machine makes it wait, and waiting is not our slowness."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=60)
-        times.append(time.perf_counter() - began)
-        if min(times) < LIMIT_S:
-            break
-    assert min(times) < LIMIT_S, f"best of {len(times)}: {min(times):.2f} s on {os.cpu_count()} cores"
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert 0 < min(times) < LIMIT_S, f"best of {len(times)}: {min(times):.2f} s of processor time"
