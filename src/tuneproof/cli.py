@@ -105,7 +105,7 @@ def _examples(*commands: str) -> str:
 def demo(
     project: Project = Path("demo"),
     full: Annotated[
-        bool, typer.Option("--full", help="Train on every training pair, for longer: hours on a CPU.")
+        bool, typer.Option("--full", help="Train on every training pair: about an hour on 2 cores.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
