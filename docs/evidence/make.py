@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
 sys.path.insert(0, str(REPO))
 
+DARK, LIGHT = 0, 1
+"""Chromium's numbers for a preferred colour scheme."""
 KEPT = (
     "9-verdict/verdict.json",
     "9-verdict/report.md",
@@ -124,26 +126,27 @@ def verdict_block(folder: Path) -> str:
 def pages(project: Path) -> None:
     """Render the report with Chromium: light, dark and narrow."""
     report = (project / "9-verdict/report.html").read_text("utf-8")
-    dark = report.replace("(prefers-color-scheme: dark)", "all")
-    assert dark != report, "the report has no dark form"
     with tempfile.TemporaryDirectory() as scratch:
-        for name, html, width, height in (
-            ("report-light", report, 1100, 2400),
-            ("report-dark", dark, 1100, 2400),
-            ("report-narrow", report, 500, 1800),
+        page = Path(scratch) / "report.html"
+        page.write_text(report, "utf-8")
+        for name, scheme, width, height in (
+            ("report-light", LIGHT, 1100, 2400),
+            ("report-dark", DARK, 1100, 2400),
+            ("report-narrow", LIGHT, 500, 1800),
         ):
-            page = Path(scratch) / f"{name}.html"
-            page.write_text(html, "utf-8")
-            shoot(page, HERE / f"{name}.png", width, height, scratch)
+            shoot(page, HERE / f"{name}.png", (width, height), scheme, scratch)
+    assert (HERE / "report-dark.png").read_bytes() != (HERE / "report-light.png").read_bytes()
 
 
-def shoot(page: Path, picture: Path, width: int, height: int, scratch: str) -> None:
-    """Take one picture and make it small with a palette."""
+def shoot(page: Path, picture: Path, size: tuple[int, int], scheme: int, scratch: str) -> None:
+    """Take one picture in a colour scheme and make it small with a palette."""
+    width, height = size
     subprocess.run(
         [
             "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--hide-scrollbars", f"--user-data-dir={scratch}/profile",
+            f"--blink-settings=preferredColorScheme={scheme}",
             f"--window-size={width},{height}", f"--screenshot={picture}", page.as_uri(),
         ],
         check=True,
