@@ -207,7 +207,9 @@ def crashes() -> None:
         lines += ["One bit flipped in the middle of `4-split/test.jsonl`:", ""]
         for verb in ("tune", "compare", "quantize", "serve", "judge", "publish", "status"):
             run(verb, "--project", "killed")
-    (HERE / "crashes.md").write_text("\n".join(lines).replace(scratch, "…") + "\n", "utf-8")
+    (HERE / "crashes.md").write_text(
+        "\n".join(line.rstrip() for line in lines).replace(scratch, "…") + "\n", "utf-8"
+    )
 
 
 def kill_in_comparison(project: Path, command: list[str], environment: dict[str, str]) -> int:
