@@ -31,8 +31,8 @@ from tuneproof.scan import Finding, scan_text
 TEXT_NAMES = ("LICENSE", "NOTICE", "Modelfile", "template", "system", "params", "README.md")
 """In upload order; the card goes last, so that it never describes files that are not there yet."""
 
-LICENCES_READ_ON = "2026-11-24"
-"""When the terms below were last read."""
+LICENCES_LISTED_ON = "2026-11-24"
+"""When the table below was written, from general knowledge of these licences; it is no legal advice."""
 
 
 class KnownLicence(NamedTuple):
@@ -145,7 +145,7 @@ def resolve_licence(licence: str, *, what: str) -> KnownLicence:
     if known is None:
         raise NotReady(
             f"The licence of the {what} is {licence!r}, whose terms for weights are not known here.",
-            remedy=f"Known (read {LICENCES_READ_ON}): {', '.join(k.spdx for k in _KNOWN)}. "
+            remedy=f"Known (table of {LICENCES_LISTED_ON}): {', '.join(k.spdx for k in _KNOWN)}. "
             "Name one of these in task.yaml if it is the right one, or keep the model private.",
         )
     if not known.may_publish:

@@ -66,7 +66,7 @@ def serve(case: Case, split: Split, ladder: Ladder, *, kitchen: Kitchen, desk: D
 
 
 def served_file(ladder: Ladder) -> GgufFile:
-    """Choose Q8_0 where there is one: the smallest whose loss no test of this size has ever to prove."""
+    """Choose Q8_0 where there is one: the default where n is too small to show that less loses nothing."""
     return next((gguf for gguf in ladder.files if gguf.quant == "Q8_0"), ladder.files[0])
 
 
