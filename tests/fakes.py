@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuneproof.artifacts import BaseModelIdentity, Drafts, FileRef, Pair, Provenance, Setting, TensorTypes
+from tuneproof.artifacts.case import TuningSection
 from tuneproof.artifacts.curves import CurveRow, curves_to_csv
 from tuneproof.outside.files import file_ref
 from tuneproof.outside.protocols import Answer, Base, Merged, Progress, Trained, TrainPlan
-from tuneproof.outside.real import licence_text
+from tuneproof.outside.real import licence_text, own_pairs, own_rule, scorer_for
 from tuneproof.prompt import Message
 from tuneproof.story import Outside
 
@@ -317,14 +318,17 @@ def fake_outside(folder: Path, *, calls: Calls | None = None, **switches: object
     """
     noted, behaviour = calls or Calls(), Switches(**switches)  # type: ignore[arg-type]
 
-    def base(name: str) -> Base:
+    def base(_tuning: TuningSection, _root: Path) -> Base:
         noted.base += 1
         return fake_base(folder / "base")
 
     adapted: Callable[[Base, Path], FakeAdapted] = lambda _base, at: FakeAdapted(at, noted, behaviour)  # noqa: E731
     return Outside(
         sources={name: FakeSource(behaviour.pairs) for name in ("fake", "bundled:licenses")},
+        read_pairs=own_pairs,
         base=base,
+        scorer=scorer_for,
+        rule=own_rule,
         trainer=FakeTrainer(noted, behaviour),
         tools=FakeTools(noted),
         engine=FakeEngine(noted, behaviour),

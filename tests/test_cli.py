@@ -29,7 +29,7 @@ from tuneproof.story import story
 from tuneproof.workspace import Workspace
 
 VERBS = [step.verb for step in STEPS]
-COMMANDS = {"demo", *VERBS, "ask", "status", "doctor"}
+COMMANDS = {"demo", "run", *VERBS, "ask", "status", "doctor"}
 
 
 class Said(NamedTuple):
@@ -111,7 +111,7 @@ def test_python_m_prints_the_version() -> None:
 def test_help_lists_every_command(run: Run) -> None:
     said = run("--help")
     listed = set(re.findall(r"(?m)^  ([a-z]+)  ", said.out.split("Commands:")[1]))
-    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 14
+    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 15
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -159,7 +159,9 @@ def test_the_shell_completes_commands_and_gets_a_script() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(verb,) for verb in VERBS] + [("status",), ("ask", "some text")], ids=lambda a: a[0]
+    "arguments",
+    [(verb,) for verb in VERBS if verb != "init"] + [("status",), ("run",), ("ask", "some text")],
+    ids=lambda a: a[0],
 )
 def test_a_missing_project_is_1_with_a_remedy(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     said = run(*arguments, "--project", tmp_path / "none", at=tmp_path)

@@ -167,7 +167,7 @@ def test_a_module_is_short_says_what_it_is_and_leaves_nothing_undone(path: Path)
     assert not left
 
 
-def test_only_one_place_catches_everything() -> None:
+def test_only_two_places_catch_everything() -> None:
     broad = {
         name_of(path)
         for path in modules()
@@ -178,4 +178,4 @@ def test_only_one_place_catches_everything() -> None:
             or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
         )
     }
-    assert broad == {"cli.py"}
+    assert broad == {"cli.py", "outside/own_code.py"}, "the command, and around code of the user's own"

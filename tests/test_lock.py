@@ -310,7 +310,9 @@ def consistent_edit(workspace: Workspace, *, artifact: bool) -> None:
     assert made is not None
     put_split(workspace, edited)
     files = tuple(file_ref(folder / ref.name) for ref in made.files)
-    update: dict[str, object] = {"files": files} | ({"artifact": edited.digest} if artifact else {})
+    update: dict[str, object] = {"files": files} | (
+        {"artifact": edited.digest, "record": edited.digest} if artifact else {}
+    )
     (folder / "made.json").write_text(made.model_copy(update=update).model_dump_json())
 
 

@@ -40,6 +40,7 @@ FILES = {
     "task.yaml",
     "ledger.jsonl",
     ".lock",
+    "locks/split-v1.lock.json",
     *(f"{step.folder}/{name}" for step in STEPS for name in ("made.json", step.makes)),
     "2-drafts/provenance.json",
     "3-review/events.jsonl",
@@ -154,7 +155,7 @@ def test_the_story_leaves_exactly_these_files(places: Places) -> None:
     found = {str(p.relative_to(places.finished)) for p in places.finished.rglob("*") if p.is_file()}
     assert found == FILES
     folders = {p.name for p in places.finished.iterdir() if p.is_dir()}
-    assert folders == {step.folder for step in STEPS} and len(folders) == 10
+    assert folders == {step.folder for step in STEPS} | {"locks"} and len(folders) == 11
     assert places.calls.open == 0, "a loaded model was not closed"
 
 
@@ -449,8 +450,8 @@ def test_a_step_before_its_turn_names_the_command_that_is_missing(tmp_path: Path
 
 def test_an_unknown_source_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "project")
-    workspace.write_task(fake_task().replace("source: fake", "source: fkae"))
-    with pytest.raises(BadInput, match="'fkae'; known sources: bundled:licenses, fake"):
+    workspace.write_task(fake_task().replace("source: fake", "source: bundled:licences"))
+    with pytest.raises(BadInput, match=r"'bundled:licences'"):
         walk(workspace)
     assert workspace.made("draft") is None
 

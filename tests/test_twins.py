@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneproof.twins import NEAR, groups, nearest, similar_pairs, template, words
+from tuneproof.twins import NEAR, groups, nearest, similar_pairs, template, templates, words
 
 FEW_WORDS = st.lists(
     st.sampled_from(["red", "green", "blue", "7", "42", "mit", "gpl", "ÄPFEL", "ß"]), max_size=8
@@ -124,8 +124,26 @@ def test_a_row_that_is_a_twin_of_two_groups_makes_them_one() -> None:
 
 
 def test_equal_templates_share_a_group_however_few_words_they_share() -> None:
-    texts = ["alpha beta 1", "MIT", "zlib", "alpha beta 2"]
-    assert groups(texts, ["x", "mit", "zlib", "x"]) == [0, 1, 1, 0]
+    texts = ["alpha beta 1", "MIT", "zlib", "alpha beta 2", "gamma delta", "epsilon zeta"]
+    assert groups(texts, ["x", "mit", "zlib", "x", "y", "z"]) == [0, 1, 1, 0, 4, 5]
+
+
+def test_in_an_extraction_task_the_words_of_the_answer_are_no_gap_in_a_template() -> None:
+    texts = ["12 Oak Street, Salem", "9 Elm Road, Troy", "77 Oak Street, Salem", "4 Pine Lane, Reno"]
+    answers = [text.split(" ", 1)[1].replace(",", " |") for text in texts]
+    assert templates(texts, answers)[1] == "# elm road troy"
+    assert groups(texts, answers) == [0, 1, 0, 3]
+
+
+def test_rows_of_one_declared_group_share_a_group_and_none_is_no_name() -> None:
+    texts = ["red apple pie", "blue whale song", "green tea cup", "old iron gate"]
+    assert groups(texts, ["a", "b", "c", "d"], declared=["x", None, "x", None]) == [0, 1, 0, 3]
+
+
+def test_templates_can_be_told_apart_but_equal_texts_stay_together() -> None:
+    texts = ["order 12 is late", "order 77 is late", "order 12 is late"]
+    assert groups(texts, ["a", "b", "a"], threshold=0.9) == [0, 0, 0]
+    assert groups(texts, ["a", "b", "a"], threshold=0.9, by_template=False) == [0, 1, 0]
 
 
 def test_a_template_and_a_near_twin_chain_into_one_group() -> None:

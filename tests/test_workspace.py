@@ -176,7 +176,7 @@ def test_a_new_task_file_never_replaces_one_that_is_there(project: Workspace) ->
             {"init", "tune", "compare", "quantize", "serve", "judge", "publish"},
         ),
         ({"split": {"test": 60}}, set(VERBS) - {"draft", "review"}),
-        ({"task": {"system_prompt": "Another."}}, set(VERBS) - {"draft", "review"}),
+        ({"task": {"system_prompt": "Another."}}, set(VERBS)),
         ({"task": {"max_new_tokens": 7}}, {"init", "compare", "serve", "judge", "publish"}),
         ({"data": {"pairs": 1000}}, set(VERBS)),
         ({"pressures": {"privacy": True}}, set(VERBS)),
@@ -529,8 +529,47 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     del fields["title"]
     with pytest.raises(BadInput) as caught:
         read(tmp_path, yaml.safe_dump(fields))
-    named = {line.split(":")[0].strip() for line in caught.value.problem.splitlines()[1:]}
-    assert named == {"title", "tuning.epochs", "tuning.epoch", "split.test", "gate.alpha"}
+    lines = [
+        line.removeprefix(f"{tmp_path}/task.yaml:").split(": ") for line in caught.value.problem.splitlines()
+    ]
+    assert {line[1] for line in lines} == {
+        "title",
+        "tuning.epochs",
+        "tuning.epoch",
+        "split.test",
+        "gate.alpha",
+    }
+    text = (tmp_path / "task.yaml").read_text("utf-8").splitlines()
+    for number, place, *_ in lines:
+        if place != "title":
+            assert text[int(number) - 1].strip().startswith(place.rpartition(".")[2] + ":")
+
+
+def test_a_key_that_occurs_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = task() + "\nname: another\n"
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path, text)
+    assert caught.value.problem.endswith("name: this key occurs twice")
+
+
+@pytest.mark.parametrize("reviewed_by", ["", "  "])
+def test_an_authority_that_names_nobody_is_refused(tmp_path: Path, reviewed_by: str) -> None:
+    with pytest.raises(BadInput, match=r"data\.reviewed_by: names nobody"):
+        read(tmp_path, task(data={"reviewed_by": reviewed_by}))
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [("exactmatch", "did you mean 'exact match'"), ("bleu", "known: exact match"), ("a-b:c", "known: ")],
+)
+def test_an_unknown_metric_is_answered_with_the_known_ones(tmp_path: Path, metric: str, hint: str) -> None:
+    with pytest.raises(BadInput, match=hint):
+        read(tmp_path, task(task={"metric": metric}))
+
+
+def test_chrf_without_a_threshold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"scoring\.right_at is missing"):
+        read(tmp_path, task(task={"metric": "chrF"}))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from tuneproof.artifacts import Arm, ArmResult, Case, Parity, Reply, Score, SplitRow, TestSet, TrainSet
+from tuneproof.artifacts import Arm, ArmResult, Case, Parity, Reply, Score, Split, SplitRow, TestSet
 from tuneproof.errors import NotReady, TuneproofError
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.protocols import Answer, BatchModel, Progress, ReplyLog, Runtime
 from tuneproof.prompt import Message, messages_for
-from tuneproof.scoring import score
-from tuneproof.statistics import cost_per_1000, p95, percentile, wilson
+from tuneproof.scoring import Scorer, confusion_of, figures_of, score
+from tuneproof.statistics import cost_per_1000, mean_interval, p95, percentile, wilson
 
 WARM_UP = 3
 """Calls before the clock counts: the first ones fill caches."""
@@ -83,7 +85,7 @@ def _reply(row: SplitRow, answer: Answer, *, ms: float | None) -> Reply:
     )
 
 
-def scores_of(case: Case, rows: Iterable[SplitRow], replies: Sequence[Reply]) -> tuple[Score, ...]:
+def scores_of(scorer: Scorer, rows: Iterable[SplitRow], replies: Sequence[Reply]) -> tuple[Score, ...]:
     """Score the replies in the order of `rows`.
 
     Raises:
@@ -95,37 +97,59 @@ def scores_of(case: Case, rows: Iterable[SplitRow], replies: Sequence[Reply]) ->
             f"{len(replies)} replies do not match {len(expected)} items one to one.",
             remedy="Run `tuneproof compare` again.",
         )
-    pattern = case.task_file.task.answer_pattern
-    return tuple(score(reply, expected[reply.item_id], answer_pattern=pattern) for reply in replies)
+    return tuple(score(reply, expected[reply.item_id], scorer) for reply in replies)
 
 
-def result_of(case: Case, arm: Arm, test: TestSet, train: TrainSet, replies: Sequence[Reply]) -> ArmResult:
+def result_of(case: Case, scorer: Scorer, arm: Arm, split: Split, replies: Sequence[Reply]) -> ArmResult:
     """Compute an arm's row of the table from its replies alone."""
-    scores = scores_of(case, test.items, replies)
-    trained = {pair.output for pair in train.pairs}
-    unseen = [s for s, item in zip(scores, test.items, strict=True) if item.output not in trained]
+    items = split.test.items
+    scores = scores_of(scorer, items, replies)
+    trained = {pair.output for pair in split.train.pairs}
+    unseen = [s for s, item in zip(scores, items, strict=True) if item.output not in trained]
     correct = sum(s.correct for s in scores)
-    times = [reply.ms for reply in replies if reply.ms is not None]
+    confidence = case.task_file.gate.confidence
     tokens = [reply.output_tokens for reply in replies]
-    price = case.task_file.serving.machine_usd_per_hour
-    timed = len(times) == len(replies)
+    expected = [item.output for item in items]
     return ArmResult(
         arm=arm,
         n=len(scores),
         correct=correct,
         rate=correct / len(scores),
-        interval=wilson(correct, len(scores), confidence=case.task_file.gate.confidence),
+        interval=wilson(correct, len(scores), confidence=confidence),
         parse_failures=sum(s.parse_failure for s in scores),
         over_limit=sum(reply.finish == "length" for reply in replies),
         output_tokens_mean=sum(tokens) / len(tokens) if any(tokens) else None,
-        p50_ms=percentile(times, share=0.5) if timed else None,
-        p95_ms=p95(times) if timed else None,
-        usd_per_1000=cost_per_1000(sum(times) / len(times) / 1000, usd_per_hour=price)
-        if timed and price
-        else None,
         unseen_n=len(unseen),
         unseen_correct=sum(s.correct for s in unseen),
+        empty=sum(s.empty for s in scores),
+        refusals=sum(s.refusal for s in scores),
+        figures=figures_of(scorer, replies, expected),
+        confusion=confusion_of(scorer, replies, expected),
+        **_mean(scorer, scores, confidence),
+        **_times(replies, case.task_file.serving.machine_usd_per_hour),
     )
+
+
+def _mean(scorer: Scorer, scores: Sequence[Score], confidence: float) -> dict[str, Any]:
+    if not scorer.metric.graded:
+        return {}
+    values = [s.value for s in scores]
+    return {
+        "mean_value": math.fsum(values) / len(values),
+        "mean_interval": mean_interval(values, confidence=confidence),
+    }
+
+
+def _times(replies: Sequence[Reply], usd_per_hour: float | None) -> dict[str, Any]:
+    times = [reply.ms for reply in replies if reply.ms is not None]
+    if len(times) != len(replies):
+        return {"p50_ms": None, "p95_ms": None, "usd_per_1000": None}
+    mean_s = sum(times) / len(times) / 1000
+    return {
+        "p50_ms": percentile(times, share=0.5),
+        "p95_ms": p95(times),
+        "usd_per_1000": cost_per_1000(mean_s, usd_per_hour=usd_per_hour) if usd_per_hour else None,
+    }
 
 
 def check_parity(case: Case, test: TestSet, runtime: Runtime, trained: BatchModel) -> Parity:

@@ -116,8 +116,9 @@ def demo(
 
 
 @app.command(
-    short_help="turn task.yaml into the case, with the advice",
+    short_help="begin: guess task.yaml from pairs, and make the case of it",
     epilog=_examples(
+        "tuneproof init --pairs tickets.jsonl --project my-task",
         "tuneproof init --example licenses --project my-task",
         "tuneproof init --project my-task",
     ),
@@ -127,12 +128,21 @@ def init(
     example: Annotated[
         str | None, typer.Option("--example", help="Begin with the task.yaml of a bundled case: licenses.")
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs", help="File or folder of pairs to guess a task.yaml from: JSONL, CSV, Parquet, …"
+        ),
+    ] = None,
+    reviewed_by: Annotated[
+        str | None, typer.Option("--reviewed-by", help="With --pairs: who labelled them.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Step 1: turn task.yaml into the case, with the advice whether a tune makes sense."""
-    from tuneproof.commands import run_init
+    """Step 1: write a task.yaml if there is none, and make the case, with the advice whether a tune pays."""
+    from tuneproof.start import run_init
 
-    run_init(project, example=example, as_json=as_json)
+    run_init(project, example=example, pairs=pairs, reviewed_by=reviewed_by, as_json=as_json)
 
 
 def _step(verb: str, sentence: str, *examples: str) -> None:
@@ -159,6 +169,31 @@ _step(
     "publish",
     "Step 10: write what would be uploaded; a dry run, nothing is sent.",
 )
+
+
+@app.command(
+    short_help="make every step that is missing or stale, up to the verdict",
+    epilog=_examples(
+        "tuneproof run --project my-task --dry-run",
+        "tuneproof run --project my-task",
+        "tuneproof run --project my-task --until freeze",
+    ),
+)
+def run(
+    project: Project = HERE,
+    until: Annotated[str, typer.Option("--until", metavar="STEP", help="Stop after this step.")] = "judge",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan with time and money; change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make every step that is missing or stale and skip the fresh ones; continues if interrupted.
+
+    It stops where a person is needed: at review, and before publish.
+    """
+    from tuneproof.commands import run_dry, run_run
+
+    (run_dry if dry_run else run_run)(project, until=until, as_json=as_json)
 
 
 @app.command(

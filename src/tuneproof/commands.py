@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import json
 import os
@@ -13,10 +14,12 @@ from pathlib import Path
 from tuneproof.artifacts import Case, Serving, Verdict
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput, GateNotPassed
+from tuneproof.forecast import learn
+from tuneproof.making import Bench
 from tuneproof.outside.machine import seconds
 from tuneproof.pages import main_table
 from tuneproof.shelves import take, take_case, take_split
-from tuneproof.steps import STEPS, step_of
+from tuneproof.steps import STEPS, Step, step_of
 from tuneproof.story import Outside, story
 from tuneproof.workspace import Workspace
 
@@ -70,14 +73,97 @@ def _fuller(text: str) -> str:
     return text
 
 
-def _walk(workspace: Workspace, outside: Outside, tell: Tell) -> GateNotPassed | None:
-    """Walk the whole story; a gate that is not passed stops publishing and not the report."""
+def _walk(
+    workspace: Workspace, outside: Outside, tell: Tell, *, until: str = "publish"
+) -> GateNotPassed | None:
+    """Walk the story; a gate that is not passed stops publishing and not the report."""
+    blocked = None
     try:
-        for _ in story(workspace, outside, tell):
-            pass
+        for done in story(workspace, outside, tell):
+            if done == until:
+                break
     except GateNotPassed as error:
-        return error
-    return None
+        blocked = error
+    if outside.cache:
+        learn(workspace, outside.cache)
+    return blocked
+
+
+def run_run(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+    """Make every step that is not fresh, in order, and stop where a person is needed.
+
+    Raises:
+        GateNotPassed: the verdict is there, and the gate says FAIL or INCONCLUSIVE.
+        TuneproofError: as the step says that stopped; the same command goes on from there.
+    """
+    tell, workspace, last = Tell(as_json=as_json), Workspace(project), _step(until)
+    workspace.task_file()
+    began = seconds()
+    with workspace.alone():
+        blocked = _walk(workspace, outside(), tell, until=until)
+    tell.note(f"This run: {seconds() - began:.0f} s.")
+    if last.number >= step_of("judge").number:
+        verdict = take(workspace, "judge", Verdict)
+        _tell_verdict(workspace, take_case(workspace), verdict, tell)
+        _tell_next(workspace, tell)
+        if blocked:
+            raise blocked
+        _stop_unless_passed(workspace, verdict)
+        return
+    made = workspace.made(until)
+    tell.line(f"Made: {workspace.shown(workspace.folder(until))}/{last.makes}")
+    _tell_next(workspace, tell)
+    tell.json(made.model_dump(mode="json") if made else None)
+
+
+def _step(verb: str) -> Step:
+    verbs = [step.verb for step in STEPS]
+    if verb in verbs:
+        return step_of(verb)
+    near = difflib.get_close_matches(verb, verbs, n=1)
+    raise BadInput(
+        f"There is no step {verb!r}; the steps are {', '.join(verbs)}.",
+        remedy=f"tuneproof run --until {near[0] if near else 'judge'}",
+    )
+
+
+def _tell_next(workspace: Workspace, tell: Tell) -> None:
+    from tuneproof.status import standing
+
+    tell.line(f"Next: {standing(workspace).next_command}")
+
+
+def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+    """Print what `run` would do, with the time and the money it takes; changes nothing.
+
+    Raises:
+        TuneproofError: what would stop the run before training, found now.
+    """
+    from tuneproof.forecast import forecast
+
+    tell, workspace, there = Tell(as_json=as_json), Workspace(project), outside()
+    _step(until)
+    bench = Bench(workspace, there, workspace.task_file(), tell)
+    plan = forecast(workspace, there, bench, until=until)
+    rows = [(str(step_of(s.verb).number), s.verb, s.state, s.work, _duration(s.seconds)) for s in plan.steps]
+    tell.table(("", "step", "state", "what a run would do", "time"), rows, right=(0, 4))
+    cost = "unknown: serving.machine_usd_per_hour is not set" if plan.usd is None else f"{plan.usd:.2f} USD"
+    tell.line(f"Time: about {_duration(plan.seconds)}, scaled from {plan.basis}.")
+    tell.line(f"Money: {cost} for the machine; no step makes a paid call.")
+    tell.json(
+        {
+            "steps": [s._asdict() for s in plan.steps],
+            "seconds": round(plan.seconds, 1),
+            "basis": plan.basis,
+            "machine_usd": plan.usd,
+        }
+    )
+
+
+def _duration(took: float | None) -> str:
+    if took is None:
+        return "seconds"
+    return f"{took:.0f} s" if took < 90 else f"{took / 60:.0f} min"
 
 
 def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell) -> None:
@@ -110,25 +196,6 @@ def _stop_unless_passed(workspace: Workspace, verdict: Verdict) -> None:
 def _plain(cell: str) -> str:
     """Undo Markdown's marks for a terminal."""
     return html.unescape(re.sub(r"\\(.)", r"\1", cell.strip().replace("**", "")))
-
-
-def run_init(project: Path, *, example: str | None, as_json: bool) -> None:
-    """Write a bundled task.yaml if asked for, and make the case.
-
-    Raises:
-        BadInput: no such example.
-    """
-    from tuneproof.outside.real import EXAMPLES, example_task
-
-    workspace = Workspace(project)
-    if example is not None:
-        if example not in EXAMPLES:
-            raise BadInput(
-                f"There is no example {example!r}; there is: {', '.join(EXAMPLES)}.",
-                remedy=f"tuneproof init --example {EXAMPLES[0]} --project {workspace.shown(workspace.root)}",
-            )
-        workspace.write_task(example_task(example))
-    run_step("init", project, again=False, as_json=as_json)
 
 
 def run_step(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuneproof import __version__
+from tuneproof.arms import scores_of
 from tuneproof.artifacts import (
     Adapter,
     ArmResult,
@@ -28,6 +29,7 @@ from tuneproof.outside.files import file_ref
 from tuneproof.outside.machine import now
 from tuneproof.plots import loss_curve_png
 from tuneproof.report import ReportInput, render_html, render_markdown, table_markdown
+from tuneproof.scoring import Scorer
 from tuneproof.shelves import in_test_order, put, replies_of, take, take_case, take_reviewed, take_split
 from tuneproof.steps.publish import ReleasePlan, plan_release, publish, release_texts
 from tuneproof.workspace import Workspace
@@ -94,7 +96,9 @@ def main_table(case: Case, verdict: Verdict) -> str:
     )
 
 
-def release_of(workspace: Workspace, verdict: Verdict, *, licence_text: Callable[[str], str]) -> Release:
+def release_of(
+    workspace: Workspace, verdict: Verdict, *, scorer: Scorer, licence_text: Callable[[str], str]
+) -> Release:
     """Write the exact upload folder and return what is in it.
 
     Raises:
@@ -105,7 +109,7 @@ def release_of(workspace: Workspace, verdict: Verdict, *, licence_text: Callable
     adapter, ladder = take(workspace, "tune", Adapter), take(workspace, "quantize", Ladder)
     serving = take(workspace, "serve", Serving)
     plan = plan_release(case, verdict, ladder=ladder, adapter=adapter, serving=serving)
-    card = _card(workspace, plan, (case, split, adapter, ladder, serving, verdict))
+    card = _card(workspace, plan, (case, split, adapter, ladder, serving, verdict), scorer)
     texts = release_texts(
         plan, case=case, serving=serving, readme=card, licence_text=licence_text(adapter.base.licence)
     )
@@ -117,11 +121,11 @@ def release_of(workspace: Workspace, verdict: Verdict, *, licence_text: Callable
 Records = tuple[Case, Split, Adapter, Ladder, Serving, Verdict]
 
 
-def _card(workspace: Workspace, plan: ReleasePlan, records: Records) -> str:
+def _card(workspace: Workspace, plan: ReleasePlan, records: Records, scorer: Scorer) -> str:
     case, split, adapter, ladder, serving, verdict = records
     reviewed: Reviewed = take_reviewed(workspace)
     served = next(a for a in serving.arms if a.arm.file == serving.model_file)
-    right, wrong = _right_and_wrong(workspace, split, served)
+    right, wrong = _right_and_wrong(workspace, split, served, scorer)
     if not right:
         raise NotReady(
             f"{serving.model_file} has no right reply without personal data to show on the card.",
@@ -148,7 +152,7 @@ def _card(workspace: Workspace, plan: ReleasePlan, records: Records) -> str:
 
 
 def _right_and_wrong(
-    workspace: Workspace, split: Split, served: ArmResult
+    workspace: Workspace, split: Split, served: ArmResult, scorer: Scorer
 ) -> tuple[tuple[ChangedItem, ...], tuple[ChangedItem, ...]]:
     name = served.arm.name
     replies = in_test_order(replies_of(workspace, "serve", [name])[name], split.test)
@@ -163,8 +167,9 @@ def _right_and_wrong(
         for item, reply in zip(split.test.items, replies, strict=True)
     ]
     shown = without_findings(items)
-    right = tuple(i for i in shown if i.tuned_reply.strip() == i.expected)
-    return right, tuple(i for i in shown if i.tuned_reply.strip() != i.expected)
+    good = {s.item_id for s in scores_of(scorer, split.test.items, replies) if s.correct}
+    right = tuple(i for i in shown if i.item_id in good)
+    return right, tuple(i for i in shown if i.item_id not in good)
 
 
 def _lay_out(workspace: Workspace, plan: ReleasePlan, texts: dict[str, str]) -> None:

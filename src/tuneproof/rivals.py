@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tuneproof.artifacts import Arm, Reply, SplitRow
+from tuneproof.errors import BadInput
 from tuneproof.outside.machine import seconds
 
 Predict = Callable[[str], str]
+
+MOST_CLASSES = 400
+"""Different answers beyond which a classifier is not fitted: it would take minutes and know each one once."""
 
 
 class Rival(NamedTuple):
@@ -20,9 +24,44 @@ class Rival(NamedTuple):
 
 
 def fit_rivals(train: Sequence[SplitRow]) -> list[Rival]:
-    """Fit every cheap rival on all training pairs."""
+    """Fit the cheap rivals on all training pairs; `not_fitted` says why one is missing."""
     texts, answers = [row.input for row in train], [row.output for row in train]
-    return [_majority(answers), _nearest(texts, answers), _logistic(texts, answers)]
+    fitted = [_majority(answers), _nearest(texts, answers)]
+    return fitted if not_fitted(train) else [*fitted, _logistic(texts, answers)]
+
+
+def not_fitted(train: Sequence[SplitRow]) -> dict[str, str]:
+    """Return the rivals that these pairs leave out: name → reason."""
+    different = len({row.output for row in train})
+    if different <= MOST_CLASSES and different * 2 <= max(len(train), 4):
+        return {}
+    return {"tfidf-logistic": f"{different:,} different answers in {len(train):,} pairs: no classes to learn"}
+
+
+def rule_rival(reference: str, rule: Callable[[str], object]) -> Rival:
+    """Make an arm of a function of the user's own.
+
+    Args:
+        reference: `module:function`, as task.yaml names it.
+        rule: takes an input and returns the answer; None is an empty answer.
+
+    Raises:
+        BadInput: when asked, if it returns something else.
+    """
+
+    def predict(text: str) -> str:
+        answer = rule(text)
+        if answer is None or isinstance(answer, str):
+            return answer or ""
+        raise BadInput(
+            f"{reference} returned {answer!r:.80} for {text[:80]!r}.",
+            remedy=f"Mend {reference} in the project folder: a rule returns a text, or None for no answer.",
+        )
+
+    arm = Arm(
+        name="rule", title=f"rule {reference}", kind="rival", engine="Python", note="code of the project"
+    )
+    return Rival(arm, predict)
 
 
 def answer_with(rival: Rival, rows: Sequence[SplitRow]) -> tuple[Reply, ...]:

@@ -18,6 +18,7 @@ from tuneproof.artifacts import (
     Item,
     LeakReport,
     LedgerEntry,
+    LeftOut,
     Pair,
     Provenance,
     Record,
@@ -41,7 +42,7 @@ from tuneproof.workspace import Workspace
 R = TypeVar("R", bound=Record)
 A = TypeVar("A", bound=Artifact)
 
-LEDGER = "ledger.jsonl"
+LEDGER, LOCKS = "ledger.jsonl", "locks"
 PARTS = ("train", "dev", "test")
 
 
@@ -85,6 +86,8 @@ def _rows(text: str, kind: type[R], where: str) -> tuple[R, ...]:
 def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
     """Write the pairs, one a line, and beside them where they came from."""
     workspace.write("draft", "imported.jsonl", _lines(drafts.pairs))
+    if drafts.rejected:
+        workspace.write("draft", "left_out.jsonl", _lines(drafts.rejected))
     head = {"provenance": drafts.provenance.model_dump(), "left_out": drafts.left_out}
     workspace.write("draft", "provenance.json", json.dumps(head, indent=1, ensure_ascii=False) + "\n")
 
@@ -93,8 +96,14 @@ def take_drafts(workspace: Workspace) -> Drafts:
     """Read the pairs back."""
     head = json.loads(workspace.read("draft", "provenance.json"))
     pairs = _rows(workspace.read("draft", "imported.jsonl"), Pair, "2-drafts/imported.jsonl")
+    rejected: tuple[LeftOut, ...] = ()
+    if (workspace.folder("draft") / "left_out.jsonl").exists():
+        rejected = _rows(workspace.read("draft", "left_out.jsonl"), LeftOut, "2-drafts/left_out.jsonl")
     return Drafts(
-        provenance=Provenance.model_validate(head["provenance"]), pairs=pairs, left_out=head["left_out"]
+        provenance=Provenance.model_validate(head["provenance"]),
+        pairs=pairs,
+        left_out=head["left_out"],
+        rejected=rejected,
     )
 
 
@@ -125,6 +134,44 @@ def put_split(workspace: Workspace, split: Split) -> None:
     put(workspace, "freeze", split.lock)
 
 
+def keep_lock(workspace: Workspace, lock: SplitLock) -> None:
+    """Keep a copy of a frozen lock beside the steps' folders; one that is there already must equal it.
+
+    Raises:
+        LockBroken: this version was frozen otherwise.
+    """
+    path = _kept_lock_path(workspace, lock.version)
+    if path.exists():
+        if workspace.parsed(path.read_bytes(), SplitLock, path) != lock:
+            raise LockBroken(
+                f"{workspace.shown(workspace.folder('freeze'))} is not the split that was frozen as version "
+                f"{lock.version}: {workspace.shown(path)} says otherwise.",
+                remedy="Put the frozen files back; a wanted change needs a new split.version in task.yaml.",
+            )
+    else:
+        path.parent.mkdir(exist_ok=True)
+        atomic_write(path, (lock.model_dump_json(indent=1) + "\n").encode())
+
+
+def kept_lock(workspace: Workspace, version: int) -> SplitLock | None:
+    """Return the lock that this project froze as `version`, if it did.
+
+    It lies beside the steps' folders: neither a new freeze nor a deleted folder makes the project forget
+    what its test was.
+    """
+    path = _kept_lock_path(workspace, version)
+    if path.exists():
+        return workspace.parsed(path.read_bytes(), SplitLock, path)
+    if workspace.made("freeze") is None:
+        return None
+    lock = take(workspace, "freeze", SplitLock)
+    return lock if lock.version == version else None
+
+
+def _kept_lock_path(workspace: Workspace, version: int) -> Path:
+    return workspace.root / LOCKS / f"split-v{version}.lock.json"
+
+
 def take_split(workspace: Workspace) -> Split:
     """Read the split and prove every row against the lock.
 
@@ -141,7 +188,7 @@ def take_split(workspace: Workspace) -> Split:
         leaks=_parsed(workspace, "freeze", "leaks.json", LeakReport),
     )
     made = workspace.made("freeze")
-    if made is None or made.artifact != split.digest:
+    if made is None or made.artifact != split.digest or made.record not in {"", split.record_digest}:
         where = workspace.shown(workspace.folder("freeze"))
         raise LockBroken(
             f"{where} is not the split that was frozen: its lock or its made.json was edited.",

@@ -6,30 +6,16 @@ there. A step that is fresh is read from the project folder instead of being mad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
 
-from tuneproof.artifacts import (
-    Adapter,
-    Artifact,
-    BaseModelIdentity,
-    Comparison,
-    Ladder,
-    Release,
-    Serving,
-    SplitLock,
-    TestSet,
-    Verdict,
-)
+from tuneproof.artifacts import Adapter, Comparison, Ladder, Release, Reply, Serving, TestSet, Verdict
 from tuneproof.console import Tell
-from tuneproof.errors import GateNotPassed, MissingArtifact
-from tuneproof.outside.machine import seconds
-from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
+from tuneproof.making import Bench, Maker, Outside
 from tuneproof.pages import release_of, write_pages
 from tuneproof.shelves import (
-    TestDesk,
     in_test_order,
+    keep_lock,
+    kept_lock,
     put,
     put_drafts,
     put_reviewed,
@@ -42,9 +28,8 @@ from tuneproof.shelves import (
     take_reviewed,
     take_split,
 )
-from tuneproof.steps import step_of
-from tuneproof.steps.compare import Desk, compare, plan_of
-from tuneproof.steps.draft import Source, draft
+from tuneproof.steps.compare import compare
+from tuneproof.steps.draft import draft
 from tuneproof.steps.freeze import freeze
 from tuneproof.steps.init import init
 from tuneproof.steps.judge import Evidence, judge
@@ -54,83 +39,7 @@ from tuneproof.steps.serve import Kitchen, serve
 from tuneproof.steps.tune import Workshop, tune
 from tuneproof.workspace import Workspace
 
-A = TypeVar("A", bound=Artifact)
-
-
-class Outside(NamedTuple):
-    """Everything that is not us, as arguments: real in the command, small stand-ins in tests."""
-
-    sources: dict[str, Source]
-    base: Callable[[str], Base]
-    trainer: Trainer
-    tools: GgufTools
-    engine: Engine
-    adapted: Callable[[Base, Path], BatchModel]
-    """Base + adapter in the trainer's own engine."""
-    frozen_before: Callable[[str, int], SplitLock | None]
-    """Case name and split version → the lock that was frozen with it, for bundled cases."""
-    licence_text: Callable[[str], str]
-    """SPDX id → full text."""
-
-
-class Maker:
-    """Makes a step, or reads it back if it is fresh."""
-
-    def __init__(self, workspace: Workspace, tell: Tell, *, only: str | None, again: bool) -> None:
-        self._workspace, self._tell, self._only, self._again = workspace, tell, only, again
-
-    def make(
-        self,
-        verb: str,
-        work: Callable[[Path], A],
-        *,
-        save: Callable[[A], None],
-        load: Callable[[], A],
-        say: Callable[[A], str],
-    ) -> A:
-        """Return the artifact of a step.
-
-        Args:
-            verb: the step.
-            work: makes the artifact, given the step's folder.
-            save: writes its files.
-            load: reads it back and checks it.
-            say: one line for a person.
-
-        Raises:
-            MissingArtifact: only one step was asked for, and one before it is not fresh.
-        """
-        step, state = step_of(verb), self._workspace.state(verb)
-        wanted = self._only is None or self._only == verb
-        if state.state == "fresh" and not (self._again and self._only == verb):
-            artifact = load()
-            if wanted:
-                self._tell.note(f"{step.number:>2} {verb}: fresh. {say(artifact)}")
-            return artifact
-        if not wanted:
-            raise MissingArtifact(
-                f"`tuneproof {self._only}` needs {step.folder}, which is {state.state} ({state.why}).",
-                remedy=f"tuneproof {verb} --project {self._workspace.shown(self._workspace.root)}",
-            )
-        if state.state == "fresh":  # a half made one goes on, also when it was begun with `again`
-            self._workspace.forget(verb)
-        return self._made(verb, work, save, say)
-
-    def _made(
-        self, verb: str, work: Callable[[Path], A], save: Callable[[A], None], say: Callable[[A], str]
-    ) -> A:
-        step = step_of(verb)
-        with self._tell.step(f"{step.number:>2} {verb}: {step.sentence}"):
-            began = seconds()
-            try:
-                artifact = work(self._workspace.begin(verb))
-            except GateNotPassed:
-                self._workspace.forget(verb)  # nothing was interrupted, so there is nothing to continue
-                raise
-            save(artifact)
-            self._workspace.finish(verb, artifact.digest, seconds=seconds() - began)
-            self._tell.note(f"  {say(artifact)}", style=None)
-        return artifact
+__all__ = ["Outside", "story"]
 
 
 def story(
@@ -157,10 +66,11 @@ def story(
     )
     yield "init"
     task_file = case.task_file
+    bench = Bench(ws, outside, task_file, tell)
 
     drafts = make(
         "draft",
-        lambda _: draft(case, outside.sources),
+        lambda _: draft(case, outside.sources, bench.pairs, bench.problem_of),
         save=lambda a: put_drafts(ws, a),
         load=lambda: take_drafts(ws),
         say=lambda a: f"{len(a.pairs)} pairs from {a.provenance.source} {a.provenance.source_version}",
@@ -177,28 +87,28 @@ def story(
     yield "review"
 
     _check_lock(ws, redo=again and only == "freeze")
+    version = task_file.split.version
+    frozen_before = outside.frozen_before(task_file.name, version) or kept_lock(ws, version)
     split = make(
         "freeze",
-        lambda _: freeze(
-            case, reviewed, frozen_before=outside.frozen_before(task_file.name, task_file.split.version)
-        ),
+        lambda _: freeze(case, reviewed, frozen_before=frozen_before),
         save=lambda a: put_split(ws, a),
         load=lambda: take_split(ws),
         say=lambda a: (
             f"{len(a.train.pairs)} train, {len(a.dev.pairs)} dev, {len(a.test.items)} test in "
-            f"{a.leaks.groups} groups; {a.leaks.exact + a.leaks.near + a.leaks.same_template} twins cross"
+            f"{a.leaks.groups} groups; {a.leaks.exact + a.leaks.near + a.leaks.straddling_groups} twins cross"
         ),
     )
+    keep_lock(ws, split.lock)
     yield "freeze"
 
-    base = LazyBase(outside, task_file.tuning.base, tell)
     adapter = make(
         "tune",
         lambda at: tune(
             case,
             split.train,
             split.dev,
-            Workshop(base.get(), outside.trainer, at, tell.progress("step")),
+            Workshop(bench.base(), outside.trainer, at, tell.progress("step")),
         ),
         save=lambda a: write_pages.after_tuning(ws, a),
         load=lambda: take(ws, "tune", Adapter),
@@ -208,20 +118,17 @@ def story(
         ),
     )
     yield "tune"
-    plan = plan_of(case, split, adapter)
-
-    def adapted() -> BatchModel:
-        return outside.adapted(base.get(), folder("tune"))
+    plan = bench.plan(case, split, adapter)
 
     comparison = make(
         "compare",
         lambda _: compare(
             case,
             split,
-            base=base.get(),
+            base=bench.base(),
             engine=outside.engine,
-            adapted=adapted(),
-            desk=Desk(TestDesk(ws, "compare"), tell.progress, plan),
+            adapted=bench.adapted(),
+            desk=bench.desk("compare", plan),
         ),
         save=lambda a: put(ws, "compare", a),
         load=lambda: take(ws, "compare", Comparison),
@@ -236,7 +143,7 @@ def story(
         lambda at: quantize(
             case,
             adapter,
-            base=base.get(),
+            base=bench.base(),
             tools=outside.tools,
             folders=(folder("tune"), at / "merged", at),
             progress=tell.progress("file"),
@@ -255,12 +162,13 @@ def story(
             ladder,
             kitchen=Kitchen(
                 engine=outside.engine,
-                adapted=adapted(),
+                adapted=bench.adapted(),
                 gguf_folder=folder("quantize"),
                 chat_template=ws.read("tune", "chat_template.jinja"),
                 licence_text=outside.licence_text(adapter.base.licence),
+                stops=bench.base().stops,
             ),
-            desk=Desk(TestDesk(ws, "serve"), tell.progress, plan),
+            desk=bench.desk("serve", plan),
         ),
         save=lambda a: write_pages.after_serving(ws, a),
         load=lambda: take(ws, "serve", Serving),
@@ -272,7 +180,20 @@ def story(
 
     verdict = make(
         "judge",
-        lambda _: judge(case, split, _evidence(ws, split.test, adapter, comparison, ladder, serving)),
+        lambda _: judge(
+            case,
+            split,
+            Evidence(
+                comparison=comparison,
+                serving=serving,
+                ladder=ladder,
+                replies=_replies(ws, split.test, comparison, serving),
+                rounds=rounds(ws, [a.arm.name for a in (*comparison.arms, *serving.arms)], plan.digest),
+                adapter=adapter,
+                files=bench.files(),
+                scorer=bench.scorer(),
+            ),
+        ),
         save=lambda a: write_pages.after_judging(ws, a),
         load=lambda: take(ws, "judge", Verdict),
         say=lambda a: f"gate {a.gate}, decision: {a.decision.replace('_', ' ')}",
@@ -281,7 +202,7 @@ def story(
 
     make(
         "publish",
-        lambda _: release_of(ws, verdict, licence_text=outside.licence_text),
+        lambda _: release_of(ws, verdict, scorer=bench.scorer(), licence_text=outside.licence_text),
         save=lambda a: put(ws, "publish", a),
         load=lambda: take(ws, "publish", Release),
         say=lambda a: f"dry run: {sum(len(r.files) for r in a.repos)} files, {len(a.withheld)} withheld",
@@ -295,38 +216,12 @@ def _check_lock(workspace: Workspace, *, redo: bool) -> None:
         take_split(workspace)
 
 
-def _evidence(
-    ws: Workspace, test: TestSet, adapter: Adapter, comparison: Comparison, ladder: Ladder, serving: Serving
-) -> Evidence:
-    """Collect what the verdict is made from: records, replies in the order of the items, and the ledger."""
-    replies = {
+def _replies(
+    ws: Workspace, test: TestSet, comparison: Comparison, serving: Serving
+) -> dict[str, tuple[Reply, ...]]:
+    """Collect every arm's replies, in the order of the items."""
+    found = {
         **replies_of(ws, "compare", [a.arm.name for a in comparison.arms]),
         **replies_of(ws, "serve", [a.arm.name for a in serving.arms]),
     }
-    return Evidence(
-        comparison=comparison,
-        serving=serving,
-        ladder=ladder,
-        replies={name: in_test_order(found, test) for name, found in replies.items()},
-        rounds=rounds(ws, list(replies), comparison.plan_digest),
-        adapter=adapter,
-    )
-
-
-class LazyBase:
-    """The base, made ready when a step first needs it: the first time takes a minute."""
-
-    def __init__(self, outside: Outside, name: str, tell: Tell) -> None:
-        self._outside, self._name, self._tell = outside, name, tell
-        self._base: Base | None = None
-
-    def get(self) -> Base:
-        """Return the base."""
-        if self._base is None:
-            began = seconds()
-            self._base = self._outside.base(self._name)
-            identity: BaseModelIdentity = self._base.identity
-            took = seconds() - began
-            made = f"made ready in {took:.0f} s, kept for next time" if took > 2 else "ready"
-            self._tell.note(f"  base {identity.name} ({identity.weights_note}): {made}", style=None)
-        return self._base
+    return {name: in_test_order(replies, test) for name, replies in found.items()}

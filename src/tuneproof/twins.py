@@ -13,6 +13,9 @@ from typing import NamedTuple
 NEAR = 0.65
 """Word-set Jaccard at which two inputs count as near twins and share a group."""
 
+EXTRACTION = 0.4
+"""Mean share of an input's words that its answer repeats, above which a task is one of extraction."""
+
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _WORD = re.compile(r"\w+")
 _BLOCK = 512
@@ -40,6 +43,23 @@ def template(text: str, answer: str) -> str:
     tokens = words(_URL.sub(" # ", text))
     masked = ["#" if token in own or any(c.isdigit() for c in token) else token for token in tokens]
     return re.sub(r"(?:# ?)+", "# ", " ".join(masked)).strip()
+
+
+def templates(texts: Sequence[str], answers: Sequence[str]) -> list[str]:
+    """Return every row's template.
+
+    Where the answers are parts of their texts (extraction), their words are the content and not a gap in a
+    template, so they stay; that is judged once, on all rows.
+    """
+    shares = [_share_in(text, answer) for text, answer in zip(texts, answers, strict=True)]
+    extraction = bool(shares) and sum(shares) / len(shares) > EXTRACTION
+    return [template(text, "" if extraction else answer) for text, answer in zip(texts, answers, strict=True)]
+
+
+def _share_in(text: str, answer: str) -> float:
+    """Share of the text's words that its answer says again."""
+    own, tokens = set(words(answer)), words(text)
+    return sum(token in own for token in tokens) / len(tokens) if tokens else 0.0
 
 
 def similar_pairs(texts: Sequence[str], *, threshold: float) -> Iterator[Similar]:
@@ -73,10 +93,18 @@ def _incidence(texts: Sequence[str]):  # type: ignore[no-untyped-def]  # scipy h
     return matrix, np.diff(offsets)
 
 
-def groups(texts: Sequence[str], answers: Sequence[str], *, threshold: float = NEAR) -> list[int]:
+def groups(
+    texts: Sequence[str],
+    answers: Sequence[str],
+    *,
+    threshold: float = NEAR,
+    declared: Sequence[str | None] | None = None,
+    by_template: bool = True,
+) -> list[int]:
     """Give each row the index of its group's first row.
 
-    Rows share a group when a chain of near twins (`threshold`) or of equal templates joins them.
+    Rows share a group when a chain of near twins (`threshold`), of equal templates (`by_template`) or of
+    equal `declared` names joins them; equal texts always do.
     """
     parent = list(range(len(texts)))
 
@@ -91,8 +119,13 @@ def groups(texts: Sequence[str], answers: Sequence[str], *, threshold: float = N
         parent[high] = low
 
     first_with: dict[str, int] = {}
-    for i, (text, answer) in enumerate(zip(texts, answers, strict=True)):
-        join(first_with.setdefault(template(text, answer), i), i)
+    alike = templates(texts, answers) if by_template else [" ".join(words(text)) for text in texts]
+    for i, like in enumerate(alike):
+        join(first_with.setdefault(like, i), i)
+    first_of: dict[str, int] = {}
+    for i, name in enumerate(declared or ()):
+        if name is not None:
+            join(first_of.setdefault(name, i), i)
     for pair in similar_pairs(texts, threshold=threshold):
         join(pair.first, pair.second)
     return [root(i) for i in range(len(texts))]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from tuneproof.artifacts import ArmResult, Case, Contrast, Gate, Interval, Verdict
 from tuneproof.artifacts.verdict import Decision, GateOutcome
 
+FRONTIER = "frontier"
+
 
 def percent(share: float) -> str:
     """`0.575` → `57.5 %`."""
@@ -71,7 +73,7 @@ def headline_and_decision(
             f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse "
             f"({titles[least_sure.against]}).",
         )
-    if "frontier" in not_measured:
+    if FRONTIER in not_measured:
         return (
             "not_enough_evidence",
             "Not enough evidence to move: the tuned model passes the gate and beats every cheap rival; "
@@ -94,12 +96,14 @@ def paragraph_of(
     """
     sentences = [
         _rates(case, base, served),
+        _mean_sentence(case, base, served),
         f"The gate of {served.arm.file} is {verdict.gate}: {_gate_of(verdict, served).reason}.",
         _rival_sentence(verdict),
         _rows_sentence(*trained_on),
         _unseen_sentence(served),
         _latency_sentence(served),
-        *(_missing_sentence(name, why) for name, why in verdict.not_measured.items()),
+        *(_not_fitted_sentence(name, why) for name, why in verdict.not_measured.items() if name != FRONTIER),
+        *(_missing_sentence(name, why) for name, why in verdict.not_measured.items() if name == FRONTIER),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -108,9 +112,31 @@ def _rates(case: Case, base: ArmResult, served: ArmResult) -> str:
     level = f"{case.task_file.gate.confidence * 100:g} % interval"
     return (
         f"On {served.n} held-out items the tuned model ({served.arm.title}) has {percent(served.rate)} "
-        f"{case.task_file.task.metric} ({level} {span(served.interval)}) and its best base "
+        f"{share_name(case)} ({level} {span(served.interval)}) and its best base "
         f"({base.arm.title}) {percent(base.rate)} ({span(base.interval)})."
     )
+
+
+def share_name(case: Case) -> str:
+    """Say what a share of right replies is a share of: `exact match`, or `right by json fields`."""
+    metric, right_at = case.task_file.task.metric, case.task_file.scoring.right_at
+    if metric == "exact match":
+        return metric
+    return f"right by {metric}" if right_at is None else f"right by {metric} (value {right_at:g} or more)"
+
+
+def _mean_sentence(case: Case, base: ArmResult, served: ArmResult) -> str:
+    if served.mean_value is None or served.mean_interval is None or base.mean_value is None:
+        return ""
+    low, high = served.mean_interval.low, served.mean_interval.high
+    return (
+        f"The mean value of {case.task_file.task.metric} is {served.mean_value:.3f} "
+        f"({low:.3f} to {high:.3f}) for the tuned model and {base.mean_value:.3f} for that base."
+    )
+
+
+def _not_fitted_sentence(name: str, why: str) -> str:
+    return f"The rival {name} was not fitted ({why})."
 
 
 def _gate_of(verdict: Verdict, served: ArmResult) -> Gate:

@@ -19,10 +19,13 @@ from pydantic import ValidationError
 
 from tuneproof import __version__
 from tuneproof.artifacts import Artifact, Case, FileRef, Record, TaskFile, canonical_json, sha256_of
-from tuneproof.errors import BadInput, Busy, LockBroken, MissingArtifact
+from tuneproof.errors import Busy, LockBroken, MissingArtifact
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.machine import now
+from tuneproof.outside.own_code import references
+from tuneproof.outside.readers import source_digest
 from tuneproof.steps import Step, step_of
+from tuneproof.task_file import read_task
 
 R = TypeVar("R", bound=Record)
 
@@ -36,11 +39,13 @@ class Made(Artifact):
 
     step: str
     artifact: str
-    """Digest of the step's artifact."""
+    """Digest of the step's artifact, without times: the same work again gives the same digest."""
+    record: str = ""
+    """Digest of the artifact with the times in it."""
     made_from: dict[str, str]
-    """Folder → digest of its artifact."""
+    """Folder → digest of its artifact; with its times for a step that prints them."""
     settings: dict[str, str]
-    """Dotted place in task.yaml → hash of its value."""
+    """Dotted place in task.yaml → hash of its value; `file of …` → hash of the file that is named there."""
     files: tuple[FileRef, ...]
     tuneproof: str
     made_at: str
@@ -94,15 +99,14 @@ class Workspace:
         if not path.exists():
             raise MissingArtifact(
                 f"{self.shown(path)} does not exist.",
-                remedy=f"tuneproof init --example licenses --project {self.shown(self.root)}",
+                remedy=f"tuneproof init --example licenses --project {self.shown(self.root)}, or with pairs of "
+                f"your own: tuneproof init --pairs FILE --project {self.shown(self.root)}",
             )
-        try:
-            return TaskFile.model_validate(_yaml(path.read_bytes(), self.shown(path)))
-        except ValidationError as error:
-            raise BadInput(
-                f"{self.shown(path)}:\n" + "\n".join(_problems(error)),
-                remedy="Mend these places and run the command again.",
-            ) from error
+        return read_task(path.read_bytes(), self.shown(path))
+
+    def has_task(self) -> bool:
+        """Whether there is a `task.yaml`."""
+        return (self.root / TASK).exists()
 
     def write_task(self, text: str) -> None:
         """Write `task.yaml` into a new project; an existing one is kept."""
@@ -127,7 +131,7 @@ class Workspace:
     def _why_stale(self, step: Step, made: Made) -> str:
         settings, made_from = self._inputs(step)
         if changed := [name for name in settings if settings[name] != made.settings.get(name)]:
-            return f"task.yaml changed: {', '.join(n or 'some setting' for n in changed)}"
+            return _what_changed(changed)
         for folder, digest in made_from.items():
             if digest != made.made_from.get(folder):
                 return f"{folder} was made again" if digest else f"{folder} is missing"
@@ -176,22 +180,41 @@ class Workspace:
             ) from error
 
     def _inputs(self, step: Step, task_file: TaskFile | None = None) -> tuple[dict[str, str], dict[str, str]]:
-        document = (task_file or self.task_file()).model_dump(mode="json")
+        task_file = task_file or self.task_file()
+        document = task_file.model_dump(mode="json")
         settings = {place: sha256_of(canonical_json(_at(document, place))) for place in step.settings}
-        made_from = {step_of(need).folder: self._digest(need) for need in step.needs}
+        for place, digest in self._files(step, task_file).items():
+            settings[f"file of {place}"] = digest
+        made_from = {step_of(need).folder: self._digest(need, step.prints_times) for need in step.needs}
         return settings, made_from
 
-    def _digest(self, verb: str) -> str:
+    def _files(self, step: Step, task_file: TaskFile) -> dict[str, str]:
+        """Return digests of the files named in the settings that a step reads."""
+        named = references(task_file, self.root)
+        if "data" in step.settings and (digest := source_digest(task_file.data, self.root)):
+            named["data.source"] = digest
+        return {place: digest for place, digest in named.items() if place.partition(".")[0] in step.settings}
+
+    def _digest(self, verb: str, with_times: bool) -> str:
         made = self.made(verb)
-        return made.artifact if made else ""
+        return "" if made is None else made.record if with_times else made.artifact
 
     # Making a step
 
-    def begin(self, verb: str) -> Path:
-        """Return the step's folder, ready to work in: kept if the same work was interrupted, else empty."""
-        folder = self.folder(verb)
+    def inputs_of(self, verb: str) -> Begun:
+        """Note what a step is about to work from."""
         settings, made_from = self._inputs(step_of(verb), self._read_by(verb))
-        begun = Begun(made_from=made_from, settings=settings).model_dump_json().encode()
+        return Begun(made_from=made_from, settings=settings)
+
+    def begin(self, verb: str, inputs: Begun | None = None) -> Path:
+        """Return the step's folder, ready to write to: kept if the same work was interrupted, else empty.
+
+        Args:
+            verb: the step.
+            inputs: what it works from, if that was noted before; else what there is now.
+        """
+        folder = self.folder(verb)
+        begun = (inputs or self.inputs_of(verb)).model_dump_json().encode()
         path = folder / BEGUN
         interrupted = path.exists() and not (folder / MADE).exists()
         if not (interrupted and path.read_bytes() == begun):
@@ -210,13 +233,21 @@ class Workspace:
             return None
         return self.parsed(path.read_bytes(), Case, path).task_file
 
-    def finish(self, verb: str, digest: str, *, seconds: float) -> None:
-        """Record the step as complete, with what it began from: `made.json` is written last."""
+    def finish(self, verb: str, digest: str, *, record: str = "", seconds: float) -> None:
+        """Record the step as complete, with what it began from: `made.json` is written last.
+
+        Args:
+            verb: the step.
+            digest: of its artifact, without times.
+            record: of its artifact with times; the same where it has none.
+            seconds: how long it took.
+        """
         folder = self.folder(verb)
         begun = self.parsed((folder / BEGUN).read_bytes(), Begun, folder / BEGUN)
         made = Made(
             step=verb,
             artifact=digest,
+            record=record or digest,
             made_from=begun.made_from,
             settings=begun.settings,
             files=tuple(
@@ -297,22 +328,15 @@ def _hold(handle: IO[str], shown: str) -> None:
         ) from error
 
 
-def _yaml(data: bytes, shown: str) -> object:
-    import yaml
-
-    try:
-        return yaml.safe_load(data.decode("utf-8-sig"))
-    except yaml.YAMLError as error:
-        problem = str(error)
-    except (ValueError, LookupError, AttributeError) as error:
-        problem = f"a value in it cannot be read: {error}"  # PyYAML lets 2024-13-01 and `!!int x` through
-    except RecursionError:
-        problem = "it is nested too deeply"
-    raise BadInput(f"{shown} is not YAML: {problem}", remedy="Mend that line and run the command again.")
-
-
 def _hash(path: Path) -> str:
     return file_ref(path).sha256
+
+
+def _what_changed(places: list[str]) -> str:
+    files = [place.removeprefix("file of ") for place in places if place.startswith("file of ")]
+    named = [place or "some setting" for place in places if not place.startswith("file of ")]
+    parts = [f"task.yaml changed: {', '.join(named)}"] if named else []
+    return "; ".join(parts + [f"the file of {place} changed" for place in files])
 
 
 def _at(document: dict[str, Any], place: str) -> Any:
@@ -320,29 +344,3 @@ def _at(document: dict[str, Any], place: str) -> Any:
     for part in filter(None, place.split(".")):
         value = value[part]
     return value
-
-
-def _problems(error: ValidationError) -> list[str]:
-    import difflib
-    import reprlib
-
-    lines = []
-    for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
-        hint = ""
-        if problem["type"] == "extra_forbidden":
-            known = _known_keys(problem["loc"][:-1])
-            near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            lines.append(f"  {place}: unknown key{hint}")
-        else:
-            found = "" if problem["type"] == "missing" else f" (is {reprlib.repr(problem['input'])})"
-            lines.append(f"  {place}: {problem['msg']}{found}"[:300])
-    return lines
-
-
-def _known_keys(place: tuple[int | str, ...]) -> list[str]:
-    model: Any = TaskFile
-    for part in place:
-        model = model.model_fields[str(part)].annotation
-    return sorted(model.model_fields)

@@ -16,6 +16,7 @@ from sample import MACHINE, N, sample_adapter, sample_case, sample_ladder, sampl
 from tuneproof.arms import result_of
 from tuneproof.artifacts import Arm, Comparison, Parity, Reply, Serving, ShotTrial, Verdict
 from tuneproof.errors import LockBroken, TuneproofError
+from tuneproof.scoring import scorer_of
 from tuneproof.statistics import gate, mid_p_mcnemar, tango, wilson
 from tuneproof.steps.compare import plan_of
 from tuneproof.steps.judge import Evidence, judge
@@ -23,7 +24,8 @@ from tuneproof.verdict_text import percent, points, span
 
 CASE, SPLIT = sample_case(), sample_split()
 ADAPTER = sample_adapter().model_copy(update={"train_rows": len(SPLIT.train.pairs)})
-PLAN = plan_of(CASE, SPLIT, ADAPTER).digest
+PLAN = plan_of(CASE, SPLIT, ADAPTER, files={}).digest
+SCORER = scorer_of(CASE.task_file)
 ARMS = {
     "base-0-shot": ("base", "base.gguf", 0),
     "base-5-shot": ("base", "base.gguf", 5),
@@ -73,6 +75,7 @@ def evidence(
     results = {
         name: result_of(
             CASE,
+            SCORER,
             Arm.model_validate(
                 {
                     "name": name,
@@ -83,8 +86,7 @@ def evidence(
                     "shots": shots,
                 }
             ),
-            SPLIT.test,
-            SPLIT.train,
+            SPLIT,
             stored[name],
         )
         for name, (kind, file, shots) in ARMS.items()
@@ -116,6 +118,8 @@ def evidence(
         replies=stored,
         rounds=3,
         adapter=ADAPTER,
+        files={},
+        scorer=SCORER,
     )
 
 
@@ -286,7 +290,7 @@ def test_the_paragraph_says_the_numbers_of_the_table() -> None:
 
 def test_the_paragraph_says_when_the_tune_saw_fewer_pairs_than_its_rivals() -> None:
     fewer = ADAPTER.model_copy(update={"train_rows": 320})
-    plan = {"plan_digest": plan_of(CASE, SPLIT, fewer).digest}
+    plan = {"plan_digest": plan_of(CASE, SPLIT, fewer, files={}).digest}
     full = evidence()
     under_plan = full._replace(
         adapter=fewer,

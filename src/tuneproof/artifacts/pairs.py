@@ -14,7 +14,9 @@ class Pair(Record):
     input: str
     output: str
     source: str
-    """File or call that this pair came from."""
+    """File and line, or call, that this pair came from."""
+    group: str | None = None
+    """What the source says belongs together; rows of a group stay on one side of the split."""
 
 
 class Provenance(Record):
@@ -27,6 +29,14 @@ class Provenance(Record):
     attribution: str
 
 
+class LeftOut(Record):
+    """A source row that did not become a pair."""
+
+    place: str
+    """File and line."""
+    reason: str
+
+
 class Drafts(Artifact):
     """Every pair before review, in a fixed order."""
 
@@ -34,6 +44,8 @@ class Drafts(Artifact):
     pairs: tuple[Pair, ...]
     left_out: dict[str, int] = {}
     """Reason → number of source rows that did not become a pair."""
+    rejected: tuple[LeftOut, ...] = ()
+    """The same rows one by one, where the source is a file of the user's own."""
 
 
 class Reviewed(Artifact):

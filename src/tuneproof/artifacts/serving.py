@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tuneproof.artifacts.base import Artifact
 from tuneproof.artifacts.comparison import ArmResult, Parity
 
 
 class Serving(Artifact):
     """GGUF files as answered by the runtime."""
+
+    measured: ClassVar[frozenset[str]] = frozenset({"cold_start_ms", "machine"})
 
     runtime: str
     model_file: str

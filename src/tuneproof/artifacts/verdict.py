@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tuneproof.artifacts.base import Artifact, Record
 from tuneproof.artifacts.comparison import ArmResult, Interval
@@ -49,6 +49,9 @@ class ChangedItem(Record):
 
 class Verdict(Artifact):
     """What to do, and every number that says so."""
+
+    measured: ClassVar[frozenset[str]] = frozenset({"paragraph"})
+    """It is made of the other fields, times among them."""
 
     gate: GateOutcome
     """Of the file that would be served."""

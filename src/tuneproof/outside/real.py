@@ -5,15 +5,20 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from tuneproof.artifacts import Drafts, SplitLock
+from tuneproof.artifacts import Drafts, SplitLock, TaskFile
+from tuneproof.artifacts.case import METRICS
 from tuneproof.cases.licenses import licence_pairs
 from tuneproof.errors import NotReady
 from tuneproof.outside import licensedcode
-from tuneproof.outside.base_model import find_base
+from tuneproof.outside.base_model import cache_folder, find_base
 from tuneproof.outside.llama_cpp import LlamaEngine
 from tuneproof.outside.merge import AdaptedModel, GgufFactory
+from tuneproof.outside.own_code import load_function, load_schema
 from tuneproof.outside.protocols import Base, BatchModel
+from tuneproof.outside.readers import read_pairs
 from tuneproof.outside.trl_trainer import TrlTrainer
+from tuneproof.scoring import Scorer, scorer_of
+from tuneproof.steps.compare import Rule
 from tuneproof.story import Outside
 
 EXAMPLES = ("licenses",)
@@ -23,13 +28,17 @@ def real_outside() -> Outside:
     """Return the packages, trainers and runtimes of this machine; loads none of them yet."""
     return Outside(
         sources={"bundled:licenses": _licenses},
+        read_pairs=own_pairs,
         base=find_base,
+        scorer=scorer_for,
+        rule=own_rule,
         trainer=TrlTrainer(),
         tools=GgufFactory(),
         engine=LlamaEngine(),
         adapted=_adapted,
         frozen_before=bundled_lock,
         licence_text=licence_text,
+        cache=cache_folder(),
     )
 
 
@@ -63,6 +72,31 @@ def licence_text(spdx: str) -> str:
 
 def _example(case: str, file: str) -> str:
     return (resources.files("tuneproof") / "examples" / case / file).read_text(encoding="utf-8")
+
+
+def scorer_for(task_file: TaskFile, root: Path) -> Scorer:
+    """Return the metric of a task, with the schema and the function that its project folder holds.
+
+    Raises:
+        BadInput: a file that task.yaml names is missing or wrong.
+    """
+    metric = task_file.task.metric
+    return scorer_of(
+        task_file,
+        schema=load_schema(root, task_file.scoring.json_schema),
+        own=None if metric in METRICS else load_function(root, metric, place="task.metric"),
+    )
+
+
+def own_rule(task_file: TaskFile, root: Path) -> Rule | None:
+    """Return the function that task.yaml names as a rule, if it names one."""
+    reference = task_file.comparison.rule
+    return load_function(root, reference, place="comparison.rule") if reference else None
+
+
+def own_pairs(task_file: TaskFile, root: Path) -> Drafts:
+    """Read the pairs that task.yaml names as its source."""
+    return read_pairs(task_file.data, root, task_file.task.system_prompt)
 
 
 def _licenses(limit: int) -> Drafts:

@@ -16,14 +16,24 @@ class Step(NamedTuple):
     needs: tuple[str, ...]
     """Verbs of the steps whose artifacts it reads."""
     settings: tuple[str, ...]
-    """Dotted places in task.yaml that it reads."""
+    """Dotted places in task.yaml that it reads, with the files that are named there."""
     sentence: str
+    in_folder: bool = False
+    """It leaves files in its folder while it works; others touch the disk only once their record is made."""
+    prints_times: bool = False
+    """It shows the times of the steps it reads, so it is stale as soon as one of them was measured again."""
 
 
 STEPS: tuple[Step, ...] = (
     Step(1, "init", "1-case", "case.json", (), ("",), "task.yaml → the case and the triage verdict"),
     Step(
-        2, "draft", "2-drafts", "imported.jsonl", (), ("data", "pressures"), "source → pairs with provenance"
+        2,
+        "draft",
+        "2-drafts",
+        "imported.jsonl",
+        (),
+        ("data", "pressures", "scoring", "task.metric", "task.answer_pattern", "task.system_prompt"),
+        "source → pairs with provenance",
     ),
     Step(
         3, "review", "3-review", "reviewed.json", ("draft",), ("data.reviewed_by",), "pairs → reviewed pairs"
@@ -45,6 +55,7 @@ STEPS: tuple[Step, ...] = (
         ("freeze",),
         ("tuning", "task.system_prompt"),
         "train → LoRA adapter",
+        in_folder=True,
     ),
     Step(
         6,
@@ -52,8 +63,9 @@ STEPS: tuple[Step, ...] = (
         "6-comparison",
         "comparison.json",
         ("freeze", "tune"),
-        ("task", "comparison", "gate", "quantization", "tuning.base", "tuning.seed", "serving"),
+        ("task", "scoring", "comparison", "gate", "quantization", "tuning.base", "tuning.seed", "serving"),
         "test + base, rivals, adapter → replies and scores",
+        in_folder=True,
     ),
     Step(
         7,
@@ -63,6 +75,7 @@ STEPS: tuple[Step, ...] = (
         ("tune",),
         ("name", "quantization", "split.version"),
         "adapter → merged GGUF f16 and its quants",
+        in_folder=True,
     ),
     Step(
         8,
@@ -70,8 +83,9 @@ STEPS: tuple[Step, ...] = (
         "8-serve",
         "serve.json",
         ("freeze", "tune", "compare", "quantize"),
-        ("task", "serving", "gate", "quantization", "comparison"),
+        ("task", "scoring", "serving", "gate", "quantization", "comparison"),
         "GGUF → prompt parity, the same test in the engine that ships, Modelfile",
+        in_folder=True,
     ),
     Step(
         9,
@@ -81,6 +95,7 @@ STEPS: tuple[Step, ...] = (
         ("freeze", "tune", "compare", "quantize", "serve"),
         ("",),
         "everything → verdict and report",
+        prints_times=True,
     ),
     Step(
         10,
@@ -90,6 +105,8 @@ STEPS: tuple[Step, ...] = (
         ("freeze", "tune", "quantize", "serve", "judge"),
         ("",),
         "everything → exactly what would be uploaded (dry run)",
+        in_folder=True,
+        prints_times=True,
     ),
 )
 

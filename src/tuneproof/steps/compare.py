@@ -7,7 +7,7 @@ in step 8, in the engine that ships.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tuneproof.arms import answer_in_batches, answer_one_by_one, check_parity, result_of, scores_of
@@ -22,15 +22,22 @@ from tuneproof.artifacts import (
     ShotTrial,
     Split,
     SplitRow,
+    canonical_json,
+    sha256_of,
 )
+from tuneproof.errors import NotReady
 from tuneproof.outside.machine import describe
 from tuneproof.outside.protocols import Base, BatchModel, Engine, Progress, Runtime, TestRecords
 from tuneproof.prompt import Message, messages_for
-from tuneproof.rivals import answer_with, fit_rivals
+from tuneproof.rivals import answer_with, fit_rivals, not_fitted, rule_rival
+from tuneproof.scoring import Scorer
+
+Rule = Callable[[str], object]
+"""The user's own function: input → answer, or None for no answer."""
 
 SHOTS_RULE = (
-    "the number of examples with most exact matches on dev; "
-    "ties go to fewer parse failures, then to more examples"
+    "the number of examples with most right replies on dev; "
+    "ties go to the higher mean value, to fewer parse failures, then to more examples"
 )
 EXCLUSION_RULE = "none: every item counts in every arm; a cut or malformed reply is wrong unless it matches"
 
@@ -43,12 +50,15 @@ class Desk(NamedTuple):
     """Title → progress display."""
     plan: EvalPlan
     """Fixed before the first access; the steps that share it are one round."""
+    scorer: Scorer
+    rule: Rule | None = None
+    """The user's own function, where task.yaml names one."""
 
 
 def compare(
     case: Case, split: Split, *, base: Base, engine: Engine, adapted: BatchModel, desk: Desk
 ) -> Comparison:
-    """Measure the base, the rivals and the adapter on the test items.
+    """Measure the base, the rivals, the rule and the adapter on the test items.
 
     Raises:
         TuneproofError: the runtime would send another prompt than training saw.
@@ -57,7 +67,7 @@ def compare(
     runtime = engine.load(base.gguf, num_ctx=case.task_file.serving.num_ctx)
     parity = check_parity(case, split.test, runtime, adapted)
     trials = _shot_trials(case, split, runtime, desk)
-    chosen = max(trials, key=lambda t: (t.correct, -t.parse_failures, t.shots)).shots
+    chosen = _best(trials).shots
     results = [_base_arm(case, split, runtime, base, shots=shots, desk=desk) for shots in sorted({0, chosen})]
     runtime.close()
     results.append(_adapter_arm(case, split, adapted, desk))
@@ -68,18 +78,26 @@ def compare(
         shot_trials=trials,
         chosen_shots=chosen,
         parity=parity,
-        not_measured=_not_measured(case),
+        not_measured=not_fitted(split.train.pairs) | _not_measured(case),
         machine=describe(),
     )
 
 
-def plan_of(case: Case, split: Split, adapter: Adapter) -> EvalPlan:
-    """Write down what will be measured and decided, before anything is."""
+def plan_of(case: Case, split: Split, adapter: Adapter, *, files: Mapping[str, str]) -> EvalPlan:
+    """Write down what will be measured and decided, before anything is.
+
+    Args:
+        case: the settings.
+        split: the test.
+        adapter: what is under test.
+        files: digests of the code and schema files that task.yaml names, by place.
+    """
     task_file = case.task_file
     ladder = ("f16", *(quant.lower() for quant in task_file.quantization.ladder))
     return EvalPlan(
         metric=task_file.task.metric,
-        contrast="each tuned file against the base arm with most exact matches, in the same engine",
+        scoring=sha256_of(canonical_json({"section": task_file.scoring.digest, "files": dict(files)})),
+        contrast="each tuned file against the base arm with most right replies, in the same engine",
         alpha=task_file.gate.alpha,
         confidence=task_file.gate.confidence,
         adapter=adapter.digest,
@@ -92,6 +110,7 @@ def plan_of(case: Case, split: Split, adapter: Adapter) -> EvalPlan:
             "majority",
             "nearest-neighbour",
             "tfidf-logistic",
+            *(["rule"] if task_file.comparison.rule else []),
             *(f"tuned-{name}" for name in ladder),
             "frontier",
         ),
@@ -119,30 +138,54 @@ def _chat(case: Case, shots: Sequence[SplitRow]) -> Callable[[str], list[Message
     return lambda text: messages_for(system, text, shots=shots)
 
 
+def _best(trials: Sequence[ShotTrial]) -> ShotTrial:
+    tried = [trial for trial in trials if trial.fits]
+    return max(tried, key=lambda t: (t.correct, t.mean_value or 0, -t.parse_failures, t.shots))
+
+
 def _shot_trials(case: Case, split: Split, runtime: Runtime, desk: Desk) -> tuple[ShotTrial, ...]:
     section = case.task_file.comparison
-    rows = split.dev.pairs[: section.shots_dev_items]
-    trials = []
-    for count in section.shots:
-        name = f"dev-base-{count}-shot"
-        replies = answer_one_by_one(
-            rows,
-            runtime,
-            _chat(case, shots_from(split, count)),
-            desk.records.log(name),
-            limit=case.task_file.task.max_new_tokens,
-            progress=desk.progress(f"base with {count} examples, on dev"),
+    fitting = [count for count in section.shots if _fits(case, split, runtime, count)]
+    if not fitting:
+        raise NotReady(
+            f"The longest input does not fit serving.num_ctx ({case.task_file.serving.num_ctx} tokens) with "
+            f"{min(section.shots)} examples and a reply of {case.task_file.task.max_new_tokens} tokens.",
+            remedy="Raise serving.num_ctx in task.yaml, or put 0 into comparison.shots.",
         )
-        scores = scores_of(case, rows, replies)
-        trials.append(
-            ShotTrial(
-                shots=count,
-                correct=sum(s.correct for s in scores),
-                parse_failures=sum(s.parse_failure for s in scores),
-                n=len(scores),
-            )
-        )
-    return tuple(trials)
+    return tuple(
+        _shot_trial(case, split, runtime, count, desk)
+        if count in fitting
+        else ShotTrial(shots=count, correct=0, parse_failures=0, n=0, fits=False)
+        for count in section.shots
+    )
+
+
+def _fits(case: Case, split: Split, runtime: Runtime, count: int) -> bool:
+    """Whether the longest input fits the context with `count` examples and the longest reply."""
+    rows = sorted((*split.test.items, *split.dev.pairs), key=lambda row: len(row.input))[-3:]
+    chat = _chat(case, shots_from(split, count))
+    longest = max(len(runtime.tokens(runtime.render(chat(row.input)))) for row in rows)
+    return longest + case.task_file.task.max_new_tokens <= case.task_file.serving.num_ctx
+
+
+def _shot_trial(case: Case, split: Split, runtime: Runtime, count: int, desk: Desk) -> ShotTrial:
+    rows = split.dev.pairs[: case.task_file.comparison.shots_dev_items]
+    replies = answer_one_by_one(
+        rows,
+        runtime,
+        _chat(case, shots_from(split, count)),
+        desk.records.log(f"dev-base-{count}-shot"),
+        limit=case.task_file.task.max_new_tokens,
+        progress=desk.progress(f"base with {count} examples, on dev"),
+    )
+    scores = scores_of(desk.scorer, rows, replies)
+    return ShotTrial(
+        shots=count,
+        correct=sum(s.correct for s in scores),
+        parse_failures=sum(s.parse_failure for s in scores),
+        n=len(scores),
+        mean_value=sum(s.value for s in scores) / len(scores),
+    )
 
 
 def _base_arm(case: Case, split: Split, runtime: Runtime, base: Base, *, shots: int, desk: Desk) -> ArmResult:
@@ -164,7 +207,7 @@ def _base_arm(case: Case, split: Split, runtime: Runtime, base: Base, *, shots: 
         limit=case.task_file.task.max_new_tokens,
         progress=desk.progress(arm.title),
     )
-    return result_of(case, arm, split.test, split.train, replies)
+    return result_of(case, desk.scorer, arm, split, replies)
 
 
 def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> ArmResult:
@@ -185,12 +228,14 @@ def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> A
         limit=case.task_file.task.max_new_tokens,
         progress=desk.progress(arm.title),
     )
-    return result_of(case, arm, split.test, split.train, replies)
+    return result_of(case, desk.scorer, arm, split, replies)
 
 
 def _rival_arms(case: Case, split: Split, desk: Desk) -> list[ArmResult]:
     results = []
-    for rival in fit_rivals(split.train.pairs):
+    reference = case.task_file.comparison.rule
+    own = [rule_rival(reference, desk.rule)] if desk.rule and reference else []
+    for rival in (*fit_rivals(split.train.pairs), *own):
         desk.records.accessed(rival.arm.name, desk.plan.digest)
         log = desk.records.log(rival.arm.name)
         known = log.replies()
@@ -200,7 +245,7 @@ def _rival_arms(case: Case, split: Split, desk: Desk) -> list[ArmResult]:
                 log.append(reply)
         stored = log.replies()
         results.append(
-            result_of(case, rival.arm, split.test, split.train, [stored[i.id] for i in split.test.items])
+            result_of(case, desk.scorer, rival.arm, split, [stored[i.id] for i in split.test.items])
         )
     return results
 

@@ -25,13 +25,15 @@ from tuneproof.artifacts import (
 )
 from tuneproof.errors import LockBroken, NotReady
 from tuneproof.prompt import prompts_hash
-from tuneproof.twins import NEAR, groups, nearest, similar_pairs, template, words
+from tuneproof.statistics import minimum_detectable_gain
+from tuneproof.twins import NEAR, groups, nearest, similar_pairs, templates, words
 
 METHOD = (
     f"groups = chains of word-set Jaccard >= {NEAR} or equal template; whole groups in SHA-256 order; "
     "test first, then dev, rest train; groups above 1/20 of a part stay in train"
 )
 _NEAREST_SHOWN = 10
+_LEAST_TRAIN = 10
 
 
 def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = None) -> Split:
@@ -46,29 +48,41 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
         NotReady: too few rows for the wanted test and dev, or a twin would cross the split.
         LockBroken: the split differs from `frozen_before`.
     """
-    rows = _grouped(reviewed)
     sizes = case.task_file.split
+    rows = _grouped(reviewed, by_template=sizes.same_template == "together")
     test, rest = _take(rows, sizes.test)
     dev, train = _take(rest, sizes.dev)
-    _check_sizes(case, test=len(test), dev=len(dev), train=len(train), reviewed=len(rows))
+    _check_sizes(case, (len(test), len(dev), len(train)), rows)
     leaks = _leaks(test, dev, train)
     split = Split(
         train=TrainSet(pairs=tuple(train)),
         dev=DevSet(pairs=tuple(dev)),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in test)),
-        lock=_lock(case, test, dev, train),
+        lock=_lock(case, _method(case, reviewed), (test, dev, train)),
         leaks=leaks,
     )
-    _check_leaks(leaks)
+    _check_leaks(leaks, by_template=sizes.same_template == "together")
     _check_frozen_before(split.lock, frozen_before)
     return split
 
 
-def _grouped(reviewed: Reviewed) -> list[SplitRow]:
+def _method(case: Case, reviewed: Reviewed) -> str:
+    """Say how the rows were divided; the words of a bundled lock must not change."""
+    declared = "; rows of one declared group together" if any(p.group for p in reviewed.pairs) else ""
+    apart = case.task_file.split.same_template == "apart"
+    return (METHOD.replace(" or equal template", " or equal text") if apart else METHOD) + declared
+
+
+def _grouped(reviewed: Reviewed, *, by_template: bool) -> list[SplitRow]:
     # A group is named after its first row, so the rows need an order of their own. It must not be the
     # one in which groups are taken: large groups would then come first, and the test would be full of them.
     pairs = sorted(reviewed.pairs, key=lambda p: _hash_order(f"0 {p.id}"))
-    first = groups([p.input for p in pairs], [p.output for p in pairs])
+    first = groups(
+        [p.input for p in pairs],
+        [p.output for p in pairs],
+        declared=[p.group for p in pairs],
+        by_template=by_template,
+    )
     rows = [
         SplitRow(id=p.id, group=pairs[g].id, input=p.input, output=p.output)
         for p, g in zip(pairs, first, strict=True)
@@ -90,20 +104,49 @@ def _take(rows: list[SplitRow], wanted: int) -> tuple[list[SplitRow], list[Split
     return [r for r in rows if r.group in taken], [r for r in rows if r.group not in taken]
 
 
-def _check_sizes(case: Case, *, test: int, dev: int, train: int, reviewed: int) -> None:
+def _check_sizes(case: Case, got: tuple[int, int, int], rows: list[SplitRow]) -> None:
+    test, dev, train = got
     sizes = case.task_file.split
-    if test < sizes.test or dev < sizes.dev or train < 10:
-        raise NotReady(
-            f"{reviewed} reviewed pairs give {test} test, {dev} dev and {train} train rows; "
-            f"the case asks for {sizes.test} test and {sizes.dev} dev.",
-            remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
-        )
+    if test >= sizes.test and dev >= sizes.dev and train >= _LEAST_TRAIN:
+        return
+    raise NotReady(
+        f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
+        f"{sizes.test} test and {sizes.dev} dev.{_largest_group(sizes.test, rows)}{_detectable(case, test)}",
+        remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
+    )
+
+
+def _largest_group(wanted: int, rows: list[SplitRow]) -> str:
+    sizes: dict[str, int] = {}
+    for row in rows:
+        sizes[row.group] = sizes.get(row.group, 0) + 1
+    name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
+    if largest <= max(1, wanted // 20):
+        return ""
+    return (
+        f" They fall into {len(sizes)} groups and the largest, around {name!r}, has {largest} rows: a group "
+        f"of more than {max(1, wanted // 20)} stays in train. Rows that differ only in numbers or in words "
+        "of their answer are one group; `split.same_template: apart` parts them, if that is what the task is."
+    )
+
+
+def _detectable(case: Case, test: int) -> str:
+    """Say which gain a test of this size could show, so that nobody lowers it without knowing."""
+    try:
+        gain = minimum_detectable_gain(test, alpha=case.task_file.gate.alpha)
+    except ValueError:
+        return f" With {test} test items no gain of any size could be shown."
+    return (
+        f" With {test} test items only a gain of {gain * 100:.1f} points or more would be found (80 % power)."
+    )
 
 
 def _leaks(test: list[SplitRow], dev: list[SplitRow], train: list[SplitRow]) -> LeakReport:
     others = [(row, "dev") for row in dev] + [(row, "train") for row in train]
     seen_inputs = {" ".join(words(row.input)) for row, _ in others}
-    seen_templates = {template(row.input, row.output) for row, _ in others}
+    everyone = [*test, *(row for row, _ in others)]
+    alike = templates([row.input for row in everyone], [row.output for row in everyone])
+    seen_templates = set(alike[len(test) :])
     close = nearest([r.input for r in test], [r.input for r, _ in others], count=_NEAREST_SHOWN)
     counts: dict[str, int] = {}
     for row in [*test, *dev, *train]:
@@ -111,7 +154,7 @@ def _leaks(test: list[SplitRow], dev: list[SplitRow], train: list[SplitRow]) -> 
     trained_outputs = {row.output for row in train}
     return LeakReport(
         exact=sum(" ".join(words(r.input)) in seen_inputs for r in test),
-        same_template=sum(template(r.input, r.output) in seen_templates for r in test),
+        same_template=sum(like in seen_templates for like in alike[: len(test)]),
         near=_crossing(test, [row for row, _ in others]),
         straddling_groups=len({r.group for r in test} & {r.group for r, _ in others}),
         near_threshold=NEAR,
@@ -135,8 +178,9 @@ def _crossing(test: list[SplitRow], others: list[SplitRow]) -> int:
     return len({s.first for s in similar_pairs(texts, threshold=NEAR) if s.first < len(test) <= s.second})
 
 
-def _check_leaks(leaks: LeakReport) -> None:
-    if leaks.exact or leaks.same_template or leaks.near or leaks.straddling_groups:
+def _check_leaks(leaks: LeakReport, *, by_template: bool) -> None:
+    templates = leaks.same_template if by_template else 0
+    if leaks.exact or templates or leaks.near or leaks.straddling_groups:
         raise NotReady(
             f"The split leaks: {leaks.exact} exact, {leaks.near} near, {leaks.same_template} same-template "
             f"test rows and {leaks.straddling_groups} straddling groups.",
@@ -144,12 +188,13 @@ def _check_leaks(leaks: LeakReport) -> None:
         )
 
 
-def _lock(case: Case, test: list[SplitRow], dev: list[SplitRow], train: list[SplitRow]) -> SplitLock:
+def _lock(case: Case, method: str, parts: tuple[list[SplitRow], list[SplitRow], list[SplitRow]]) -> SplitLock:
+    test, dev, train = parts
     task_file = case.task_file
     return SplitLock(
         case=task_file.name,
         version=task_file.split.version,
-        method=METHOD,
+        method=method,
         prompt_sha256=prompts_hash(task_file.task.system_prompt, [row.input for row in test]),
         train=lock_part(tuple(train)),
         dev=lock_part(tuple(dev)),
@@ -168,8 +213,9 @@ def _check_frozen_before(lock: SplitLock, before: SplitLock | None) -> None:
     raise LockBroken(
         f"The split of case {lock.case!r} was frozen as version {before.version}; "
         f"these pairs and settings give another {', '.join(changed)}.",
-        remedy="Install the pinned data package (licensedcode-data==32.1.0) and undo changes to the prompt "
-        "and to split: in task.yaml; a wanted change needs a new split.version and a lock of its own.",
+        remedy="Undo the change to the pairs, the system prompt or `split:` (a bundled case: install the "
+        "pinned licensedcode-data==32.1.0). If it is wanted, set "
+        f"split.version: {before.version + 1} in task.yaml: results on the old test do not carry over.",
     )
 
 

@@ -25,6 +25,7 @@ from tuneproof.artifacts import (
     Verdict,
 )
 from tuneproof.errors import LockBroken
+from tuneproof.scoring import Scorer
 from tuneproof.statistics import gate, mid_p_mcnemar, minimum_detectable_gain, tango
 from tuneproof.steps.compare import plan_of
 from tuneproof.verdict_text import gate_reason, headline_and_decision, paragraph_of
@@ -43,7 +44,9 @@ class Evidence(NamedTuple):
     rounds: int
     """Distinct plans in the test access ledger."""
     adapter: Adapter
-    """Part of the plan: another tune is another round."""
+    files: Mapping[str, str]
+    """Digests of the code and schema files that task.yaml names; part of the plan too."""
+    scorer: Scorer
 
 
 def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
@@ -53,8 +56,8 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         LockBroken: a stored number cannot be computed again from the stored replies, or the plan changed.
     """
     arms = _recomputed(case, split, evidence)
-    scored = {name: _right(case, split, evidence.replies[name]) for name in evidence.replies}
-    best_base = max((a for a in arms if a.arm.kind == "base"), key=lambda a: (a.correct, a.arm.shots))
+    scored = {name: _right(evidence.scorer, split, evidence.replies[name]) for name in evidence.replies}
+    best_base = max((a for a in arms if a.arm.kind == "base"), key=_standing)
     served = next(a for a in arms if a.arm.file == evidence.serving.model_file)
     gates = tuple(_gate(case, arm, best_base, scored) for arm in evidence.serving.arms)
     rivals = tuple(_contrast(case, served, a, scored) for a in arms if a.arm.kind == "rival")
@@ -86,8 +89,12 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
     )
 
 
+def _standing(arm: ArmResult) -> tuple[int, float, int]:
+    return arm.correct, arm.mean_value or 0.0, arm.arm.shots
+
+
 def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult, ...]:
-    plan = plan_of(case, split, evidence.adapter).digest
+    plan = plan_of(case, split, evidence.adapter, files=evidence.files).digest
     if not plan == evidence.comparison.plan_digest == evidence.serving.plan_digest:
         raise LockBroken(
             f"The replies were made under plan {evidence.comparison.plan_digest[:19]}… and "
@@ -96,7 +103,7 @@ def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult
         )
     arms = (*evidence.comparison.arms, *evidence.serving.arms)
     for stored in arms:
-        again = result_of(case, stored.arm, split.test, split.train, evidence.replies[stored.arm.name])
+        again = result_of(case, evidence.scorer, stored.arm, split, evidence.replies[stored.arm.name])
         if again != stored:
             raise LockBroken(
                 f"The stored row of {stored.arm.name} ({stored.correct}/{stored.n} right) cannot be computed "
@@ -106,8 +113,8 @@ def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult
     return arms
 
 
-def _right(case: Case, split: Split, replies: Sequence[Reply]) -> tuple[bool, ...]:
-    return tuple(s.correct for s in scores_of(case, split.test.items, replies))
+def _right(scorer: Scorer, split: Split, replies: Sequence[Reply]) -> tuple[bool, ...]:
+    return tuple(s.correct for s in scores_of(scorer, split.test.items, replies))
 
 
 Scored = Mapping[str, Sequence[bool]]

@@ -16,8 +16,6 @@ from tuneproof.outside.protocols import BatchModel, Engine, Folder, Runtime
 from tuneproof.prompt import Message, messages_for
 from tuneproof.steps.compare import Desk
 
-END_OF_TURN = "<|im_end|>"
-
 
 class Kitchen(NamedTuple):
     """What serving works with, beside its data."""
@@ -29,6 +27,8 @@ class Kitchen(NamedTuple):
     chat_template: str
     """Jinja template stored with the adapter."""
     licence_text: str
+    stops: tuple[str, ...]
+    """Texts of the tokens that end a turn."""
 
 
 def serve(case: Case, split: Split, ladder: Ladder, *, kitchen: Kitchen, desk: Desk) -> Serving:
@@ -91,7 +91,7 @@ def _measured(case: Case, split: Split, gguf: GgufFile, runtime: Runtime, desk: 
         limit=case.task_file.task.max_new_tokens,
         progress=desk.progress(arm.title),
     )
-    result = result_of(case, arm, split.test, split.train, replies)
+    result = result_of(case, desk.scorer, arm, split, replies)
     if result.over_limit * 2 > result.n:
         raise NotReady(
             f"{gguf.file.name} does not stop: {result.over_limit} of {result.n} replies were cut at "
@@ -108,7 +108,7 @@ def _modelfile(case: Case, served: GgufFile, kitchen: Kitchen) -> str:
         template=kitchen.chat_template,
         parameters=Parameters(
             num_ctx=case.task_file.serving.num_ctx,
-            stops=(END_OF_TURN,),
+            stops=kitchen.stops,
             num_predict=case.task_file.task.max_new_tokens,
         ),
         licence_text=kitchen.licence_text,

@@ -60,10 +60,15 @@ def tune(case: Case, train: TrainSet, dev: DevSet, workshop: Workshop) -> Adapte
         longest_row_tokens=trained.longest_row_tokens,
         final_loss=_final_loss(trained),
         final_dev_loss=_last_dev_loss(trained.curves),
-        seconds=round(seconds() - began, 1),
+        seconds=round(max(seconds() - began, _seconds_of(trained.curves)), 1),
         device=trained.device,
         versions=trained.versions,
     )
+
+
+def _seconds_of(curves: tuple[CurveRow, ...]) -> float:
+    """Time in optimizer steps, those before an interruption among them."""
+    return sum(row.tokens / row.tokens_per_s for row in curves if row.tokens_per_s)
 
 
 def _final_loss(trained: Trained) -> float:

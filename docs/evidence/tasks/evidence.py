@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""A task's own script → pairs → `init --pairs` → a few edits → `run` → the records kept beside that script.
+
+    .venv/bin/python docs/evidence/tasks/evidence.py run us-addresses --project /tmp/us-addresses
+    .venv/bin/python docs/evidence/tasks/evidence.py keep us-addresses --project /tmp/us-addresses
+
+`run` does what a new user does and goes on if it was stopped; `keep` copies the records of the finished
+project: the task.yaml, what `init` said, the table, every reply, and for each test item its id and expected
+output. The inputs stay where they came from, but for the few that the report shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parents[2]
+sys.path.insert(0, str(HERE.parent))
+
+TUNEPROOF = [sys.executable, "-m", "tuneproof"]
+REVIEWED_BY = {
+    "us-addresses": "the people who tagged usaddress's training data",
+    "debtags": "Debian's maintainers and the volunteers of debtags",
+}
+EDITS: dict[str, dict[str, str]] = {
+    "us-addresses": {
+        "title": "Split a US address line into its parts",
+        "input": "one US address as somebody typed it",
+        "output": "a JSON object with the parts that are there",
+        "licence": "MIT",
+        "attribution": '"Tagged US addresses of usaddress 0.5.16, https://github.com/datamade/usaddress '
+        '(MIT; a part from US50 data, NCSA); regrouped into JSON and deduplicated."',
+        "privacy": "true",
+        "high_volume": "true",
+        "rule": "rule:answer",
+        "machine_usd_per_hour": "0.10",
+    },
+    "debtags": {
+        "title": "Section, interface and use of a Debian package from its description",
+        "input": "name and description of a Debian package",
+        "output": "three lines, its section, interface and use",
+        "licence": "unknown",
+        "attribution": "\"Package descriptions, sections and debtags of Debian 12, by Debian's maintainers "
+        'and volunteers, https://www.debian.org; selected and shortened."',
+        "own_label_scheme": "true",
+        "high_volume": "true",
+        "machine_usd_per_hour": "0.10",
+    },
+}
+"""What a person changes in the guessed task.yaml, by the last part of the key."""
+KEPT = (
+    "task.yaml",
+    "9-verdict/report.md",
+    "5-adapter/settings.json",
+    "5-adapter/curves.csv",
+    "5-adapter/curves.png",
+    "6-comparison/comparison.json",
+    "7-gguf/ladder.json",
+    "8-serve/serve.json",
+    "4-split/leaks.json",
+    "ledger.jsonl",
+)
+_SHOWN = 5
+"""Changed items kept of the verdict's: the texts belong to others."""
+
+
+def main() -> None:
+    """Parse the command line and do what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=("run", "keep"))
+    parser.add_argument("task", choices=sorted(EDITS))
+    parser.add_argument("--project", type=Path, required=True)
+    chosen = parser.parse_args()
+    (run if chosen.what == "run" else keep)(chosen.task, chosen.project.absolute())
+
+
+def run(task: str, project: Path) -> None:
+    """Build the pairs, begin the project from them, edit, and run up to the verdict."""
+    project.mkdir(parents=True, exist_ok=True)
+    if not (project / "task.yaml").exists():
+        pairs = project / f"{task}.jsonl"
+        subprocess.run([sys.executable, str(HERE / task / "build.py"), str(pairs)], check=True)
+        command = ["init", "--pairs", pairs.name, "--project", ".", "--reviewed-by", REVIEWED_BY[task]]
+        said = subprocess.run([*TUNEPROOF, *command], cwd=project, check=True, capture_output=True, text=True)
+        (project / "init.txt").write_text(f"$ tuneproof {' '.join(command)}\n{said.stdout}", "utf-8")
+        if (HERE / task / "rule.py").exists():
+            shutil.copyfile(HERE / task / "rule.py", project / "rule.py")
+        edit(project / "task.yaml", EDITS[task])
+    code = subprocess.run([*TUNEPROOF, "run", "--project", str(project)], check=False).returncode
+    if code not in {0, 3}:
+        sys.exit(code)
+
+
+def edit(path: Path, changes: dict[str, str]) -> None:
+    """Set keys of a task.yaml as a person would, each line once."""
+    text = path.read_text("utf-8")
+    for key, value in changes.items():
+        text, count = re.subn(
+            rf"(?m)^( *){key}: .*$", lambda m, k=key, v=value: f"{m[1]}{k}: {v}", text, count=1
+        )
+        if not count:
+            sys.exit(f"{path.name} has no key {key!r}")
+    path.write_text(text, "utf-8")
+
+
+def keep(task: str, project: Path) -> None:
+    """Copy the records of a finished project beside the task's script."""
+    from tuneproof.artifacts import Verdict
+
+    folder = HERE / task / "result"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "replies").mkdir(parents=True)
+    for name in KEPT:
+        shutil.copyfile(project / name, folder / Path(name).name)
+    text = (project / "init.txt").read_text("utf-8")
+    (folder / "init.txt").write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", "utf-8")
+    for source in (*project.glob("6-comparison/replies/*"), *project.glob("8-serve/replies/*")):
+        if not source.name.startswith("dev-"):
+            shutil.copyfile(source, folder / "replies" / source.name)
+    verdict = Verdict.model_validate_json((project / "9-verdict/verdict.json").read_text("utf-8"))
+    short = verdict.model_copy(update={"fixed": verdict.fixed[:_SHOWN], "broken": verdict.broken[:_SHOWN]})
+    (folder / "verdict.json").write_text(short.model_dump_json(indent=1) + "\n", "utf-8")
+    (folder / "items.jsonl").write_text(items(project), "utf-8")
+    picture(project, folder)
+
+
+def items(project: Path) -> str:
+    """Return one line a test item: its id, its expected output, and whether training has that output."""
+    rows = {
+        part: [
+            json.loads(line)
+            for line in (project / f"4-split/{part}.jsonl").read_text("utf-8").split("\n")[:-1]
+        ]
+        for part in ("train", "test")
+    }
+    trained = {row["output"] for row in rows["train"]}
+    lines = [
+        {"id": row["id"], "output": row["output"], "trained": row["output"] in trained}
+        for row in rows["test"]
+    ]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def picture(project: Path, folder: Path) -> None:
+    """Render the report with Chromium."""
+    import tempfile
+
+    from make import LIGHT, shoot  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        page = Path(scratch) / "report.html"
+        shutil.copyfile(project / "9-verdict/report.html", page)
+        shoot(page, folder / "report.png", (1100, 2600), LIGHT, scratch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The project as it stands → what `tuneproof run` would do, how long it takes, and what it costs.
+
+The steps before training are cheap and pure, so they are made in memory: whatever is wrong with the pairs is
+said here, before an hour is spent. Times are scaled from speeds that were measured: on this machine if a
+project was finished here, else those of the demo in docs/evidence, with the machine's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tuneproof.artifacts import Adapter, Case, Comparison, Serving, Split, TaskFile
+from tuneproof.artifacts.curves import curves_from_csv
+from tuneproof.making import Bench, Outside
+from tuneproof.outside import machine
+from tuneproof.outside.files import atomic_write
+from tuneproof.shelves import kept_lock, replies_of, take, take_case, take_drafts, take_split
+from tuneproof.steps import STEPS, step_of
+from tuneproof.steps.draft import draft
+from tuneproof.steps.freeze import freeze
+from tuneproof.steps.init import init
+from tuneproof.steps.review import review
+from tuneproof.workspace import Workspace
+
+CHARS_A_TOKEN = 3.5
+"""English text and code under the tokenizers of small models: three to four characters a token."""
+SPEEDS = "speeds.json"
+
+
+class Speeds(NamedTuple):
+    """What was measured once, for one base on one machine."""
+
+    where: str
+    tokens_per_s: float
+    """Training, without padding."""
+    base_s: float
+    """A call of the base, mean over its arms."""
+    tuned_s: float
+    """A call of a tuned GGUF file, mean over the ladder."""
+    quantize_s: float
+    """Merging, converting and quantizing, all files."""
+
+
+REFERENCE = Speeds("the demo in docs/evidence, on AMD EPYC with 2 cores", 236.0, 0.42, 0.16, 36.0)
+"""For a machine on which no project was finished yet; of the 135M base."""
+
+
+class Forecast(NamedTuple):
+    """One step of the plan."""
+
+    verb: str
+    state: str
+    work: str
+    seconds: float | None
+    """None: nothing to wait for, or not known."""
+
+
+class Plan(NamedTuple):
+    """What a run would do."""
+
+    steps: tuple[Forecast, ...]
+    basis: str
+    """Where the times come from."""
+    seconds: float
+    usd: float | None
+    """At the price of the machine in task.yaml; None where there is none. No step makes a paid call."""
+
+
+def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str) -> Plan:
+    """Make the plan; changes nothing.
+
+    Raises:
+        TuneproofError: task.yaml, the pairs or their number stand against a run; nothing was spent.
+    """
+    task_file = workspace.task_file()
+    last = step_of(until).number
+    speeds = _known(outside.cache, task_file.tuning.base) or REFERENCE
+    known = _work(*_in_memory(workspace, outside, bench), speeds) if last >= step_of("freeze").number else {}
+    steps = []
+    for step in STEPS[:last]:
+        state = workspace.state(step.verb).state
+        work, took = known.get(step.verb, (step.sentence, None))
+        fresh = state == "fresh"
+        steps.append(
+            Forecast(step.verb, state, "nothing: it is fresh" if fresh else work, None if fresh else took)
+        )
+    total = sum(step.seconds or 0.0 for step in steps)
+    price = task_file.serving.machine_usd_per_hour
+    return Plan(tuple(steps), speeds.where, total, total / 3600 * price if price else None)
+
+
+def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Case, Split]:
+    """Return case and split as a run would make them, written nowhere."""
+    fresh = {step.verb for step in STEPS if workspace.state(step.verb).state == "fresh"}
+    case = take_case(workspace) if "init" in fresh else init(workspace.task_file())
+    if "freeze" in fresh:
+        return case, take_split(workspace)
+    drafts = (
+        take_drafts(workspace)
+        if "draft" in fresh
+        else draft(case, outside.sources, bench.pairs, bench.problem_of)
+    )
+    name, version = case.task_file.name, case.task_file.split.version
+    before = outside.frozen_before(name, version) or kept_lock(workspace, version)
+    return case, freeze(case, review(case, drafts), frozen_before=before)
+
+
+def _work(case: Case, split: Split, speeds: Speeds) -> dict[str, tuple[str, float | None]]:
+    task_file = case.task_file
+    test, dev, train = len(split.test.items), len(split.dev.pairs), len(split.train.pairs)
+    rows = split.train.pairs[: task_file.tuning.rows]
+    tokens = _tokens(task_file, [row.input + row.output for row in rows]) * task_file.tuning.epochs
+    tried = len(task_file.comparison.shots) * min(dev, task_file.comparison.shots_dev_items)
+    files = 1 + len(task_file.quantization.ladder)
+    calls = tried + 2 * test
+    return {
+        "freeze": (f"{train} train, {dev} dev, {test} test rows, locked", None),
+        "tune": (
+            f"{len(rows)} of {train} pairs, {task_file.tuning.epochs} epochs, about {tokens:,.0f} tokens",
+            tokens / speeds.tokens_per_s,
+        ),
+        "compare": (
+            f"{calls} calls of the base, {test} of the adapter, cheap rivals",
+            calls * speeds.base_s + test * speeds.tuned_s,
+        ),
+        "quantize": (f"{files} GGUF files", speeds.quantize_s),
+        "serve": (f"{files} files × {test} items", files * test * speeds.tuned_s),
+    }
+
+
+def _tokens(task_file: TaskFile, texts: Sequence[str]) -> float:
+    system = len(task_file.task.system_prompt)
+    return sum(system + len(text) for text in texts) / CHARS_A_TOKEN
+
+
+def learn(workspace: Workspace, cache: Path) -> None:
+    """Keep the speeds of a finished project in the cache folder, for the next forecast on this machine."""
+    if any(workspace.made(verb) is None for verb in ("tune", "compare", "quantize", "serve")):
+        return
+    case, adapter = take_case(workspace), take(workspace, "tune", Adapter)
+    curves = curves_from_csv(workspace.read("tune", "curves.csv"))
+    took = sum(row.tokens / row.tokens_per_s for row in curves if row.tokens_per_s)
+    quantized = workspace.made("quantize")
+    speeds = Speeds(
+        where=f"{workspace.root.name} on this machine ({machine.describe()})",
+        tokens_per_s=round(adapter.tokens / took, 1) if took else REFERENCE.tokens_per_s,
+        base_s=_mean_call(workspace, "compare", Comparison, "base"),
+        tuned_s=_mean_call(workspace, "serve", Serving, "tuned"),
+        quantize_s=quantized.seconds if quantized else REFERENCE.quantize_s,
+    )
+    known = _all(cache) | {_key(case.task_file.tuning.base): list(speeds)}
+    cache.mkdir(parents=True, exist_ok=True)
+    atomic_write(cache / SPEEDS, (json.dumps(known, indent=1) + "\n").encode())
+
+
+def _mean_call(
+    workspace: Workspace, verb: str, kind: type[Comparison] | type[Serving], arm_kind: str
+) -> float:
+    arms = [result.arm.name for result in take(workspace, verb, kind).arms if result.arm.kind == arm_kind]
+    times = [
+        reply.ms for replies in replies_of(workspace, verb, arms).values() for reply in replies if reply.ms
+    ]
+    return round(sum(times) / len(times) / 1000, 4) if times else REFERENCE.tuned_s
+
+
+def _key(base: str) -> str:
+    return f"{base} | {machine.describe()}"
+
+
+def _known(cache: Path | None, base: str) -> Speeds | None:
+    found = _all(cache).get(_key(base)) if cache else None
+    return Speeds(*found) if found else None  # type: ignore[arg-type]
+
+
+def _all(cache: Path) -> dict[str, list[object]]:
+    path = cache / SPEEDS
+    try:
+        found = json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError:
+        return {}  # torn or edited: it is a convenience, and the next finished project writes it anew
+    return found if isinstance(found, dict) else {}

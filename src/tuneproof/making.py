@@ -1,0 +1,173 @@
+"""What a pass works with: the outside, the making of one step, and the parts that several steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from tuneproof.artifacts import (
+    Adapter,
+    Artifact,
+    BaseModelIdentity,
+    Case,
+    Drafts,
+    EvalPlan,
+    Split,
+    SplitLock,
+    TaskFile,
+)
+from tuneproof.artifacts.case import TuningSection
+from tuneproof.console import Tell
+from tuneproof.errors import GateNotPassed, MissingArtifact
+from tuneproof.outside.machine import seconds
+from tuneproof.outside.own_code import references
+from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
+from tuneproof.scoring import Scorer, expected_problem
+from tuneproof.shelves import TestDesk
+from tuneproof.steps import step_of
+from tuneproof.steps.compare import Desk, Rule, plan_of
+from tuneproof.steps.draft import Source
+from tuneproof.workspace import Workspace
+
+A = TypeVar("A", bound=Artifact)
+
+
+class Outside(NamedTuple):
+    """Everything that is not us, as arguments: real in the command, small stand-ins in tests."""
+
+    sources: dict[str, Source]
+    read_pairs: Callable[[TaskFile, Path], Drafts]
+    """The user's own file or folder of pairs, named in task.yaml, seen from the project folder."""
+    base: Callable[[TuningSection, Path], Base]
+    scorer: Callable[[TaskFile, Path], Scorer]
+    """The metric, with the schema or the function of the project folder that task.yaml names."""
+    rule: Callable[[TaskFile, Path], Rule | None]
+    trainer: Trainer
+    tools: GgufTools
+    engine: Engine
+    adapted: Callable[[Base, Path], BatchModel]
+    """Base + adapter in the trainer's own engine."""
+    frozen_before: Callable[[str, int], SplitLock | None]
+    """Case name and split version → the lock that was frozen with it, for bundled cases."""
+    licence_text: Callable[[str], str]
+    """SPDX id → full text."""
+    cache: Path | None = None
+    """Where measured speeds are kept for the next forecast; None keeps none."""
+
+
+class Maker:
+    """Makes a step, or reads it back if it is fresh."""
+
+    def __init__(self, workspace: Workspace, tell: Tell, *, only: str | None, again: bool) -> None:
+        self._workspace, self._tell, self._only, self._again = workspace, tell, only, again
+
+    def make(
+        self,
+        verb: str,
+        work: Callable[[Path], A],
+        *,
+        save: Callable[[A], None],
+        load: Callable[[], A],
+        say: Callable[[A], str],
+    ) -> A:
+        """Return the artifact of a step.
+
+        Args:
+            verb: the step.
+            work: makes the artifact, given the step's folder.
+            save: writes its files.
+            load: reads it back and checks it.
+            say: one line for a person.
+
+        Raises:
+            MissingArtifact: only one step was asked for, and one before it is not fresh.
+        """
+        step, state = step_of(verb), self._workspace.state(verb)
+        wanted = self._only is None or self._only == verb
+        if state.state == "fresh" and not (self._again and self._only == verb):
+            artifact = load()
+            if wanted:
+                self._tell.note(f"{step.number:>2} {verb}: fresh. {say(artifact)}")
+            return artifact
+        if not wanted:
+            raise MissingArtifact(
+                f"`tuneproof {self._only}` needs {step.folder}, which is {state.state} ({state.why}).",
+                remedy=f"tuneproof {verb} --project {self._workspace.shown(self._workspace.root)}",
+            )
+        if state.state == "fresh":  # a half made one goes on, also when it was begun with `again`
+            self._workspace.forget(verb)
+        return self._made(verb, work, save, say)
+
+    def _made(
+        self, verb: str, work: Callable[[Path], A], save: Callable[[A], None], say: Callable[[A], str]
+    ) -> A:
+        step, workspace = step_of(verb), self._workspace
+        with self._tell.step(f"{step.number:>2} {verb}: {step.sentence}"):
+            began, inputs = seconds(), workspace.inputs_of(verb)
+            try:
+                # A step without files of its own may fail and leave what was made before untouched.
+                artifact = work(workspace.begin(verb, inputs) if step.in_folder else workspace.folder(verb))
+            except GateNotPassed:
+                workspace.forget(verb)  # nothing was interrupted, so there is nothing to continue
+                raise
+            if not step.in_folder:
+                workspace.begin(verb, inputs)
+            save(artifact)
+            workspace.finish(verb, artifact.digest, record=artifact.record_digest, seconds=seconds() - began)
+            self._tell.note(f"  {say(artifact)}", style=None)
+        return artifact
+
+
+class Bench:
+    """Base, scorer and rule of one pass, each made when a step first needs it.
+
+    Making the base ready takes a minute, and a project that is only looked at runs no code of its own.
+    """
+
+    def __init__(self, workspace: Workspace, outside: Outside, task_file: TaskFile, tell: Tell) -> None:
+        self._workspace, self._outside, self._task_file, self._tell = workspace, outside, task_file, tell
+        self._base: Base | None = None
+        self._scorer: Scorer | None = None
+
+    def base(self) -> Base:
+        """Return the base."""
+        if self._base is None:
+            began = seconds()
+            self._base = self._outside.base(self._task_file.tuning, self._workspace.root)
+            identity: BaseModelIdentity = self._base.identity
+            took = seconds() - began
+            made = f"made ready in {took:.0f} s, kept for next time" if took > 2 else "ready"
+            self._tell.note(f"  base {identity.name} ({identity.weights_note}): {made}", style=None)
+        return self._base
+
+    def adapted(self) -> BatchModel:
+        """Return the base with the adapter, in the trainer's own engine."""
+        return self._outside.adapted(self.base(), self._workspace.folder("tune"))
+
+    def scorer(self) -> Scorer:
+        """Return the metric with what it needs."""
+        if self._scorer is None:
+            self._scorer = self._outside.scorer(self._task_file, self._workspace.root)
+        return self._scorer
+
+    def problem_of(self, output: str) -> str:
+        """Say why a text cannot be an expected output; empty if it can."""
+        return expected_problem(output, self.scorer())
+
+    def pairs(self) -> Drafts:
+        """Read the user's own pairs."""
+        return self._outside.read_pairs(self._task_file, self._workspace.root)
+
+    def plan(self, case: Case, split: Split, adapter: Adapter) -> EvalPlan:
+        """Write down what will be measured, with the files of the project that shape it."""
+        return plan_of(case, split, adapter, files=self.files())
+
+    def files(self) -> dict[str, str]:
+        """Return the digests of the code and schema files that task.yaml names."""
+        return references(self._task_file, self._workspace.root)
+
+    def desk(self, verb: str, plan: EvalPlan) -> Desk:
+        """Return what a comparison works with."""
+        rule = self._outside.rule(self._task_file, self._workspace.root) if verb == "compare" else None
+        return Desk(TestDesk(self._workspace, verb), self._tell.progress, plan, self.scorer(), rule)

@@ -1,0 +1,90 @@
+"""`tuneproof init`: an example, a file of pairs, or nothing yet → task.yaml and the case."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tuneproof.commands import run_step
+from tuneproof.console import Tell
+from tuneproof.errors import BadInput
+from tuneproof.guess import guess_task, told
+from tuneproof.outside.readers import read_rows
+from tuneproof.outside.real import EXAMPLES, example_task
+from tuneproof.task_text import blank_task_yaml, task_yaml
+from tuneproof.workspace import Workspace
+
+
+def run_init(
+    project: Path,
+    *,
+    example: str | None,
+    pairs: Path | None,
+    reviewed_by: str | None,
+    as_json: bool,
+) -> None:
+    """Write a task.yaml if the project has none, and make the case from it.
+
+    Args:
+        project: the project folder; made if it is not there.
+        example: a bundled case to begin with.
+        pairs: a file or folder of pairs to guess a task.yaml from.
+        reviewed_by: with `pairs`, who labelled them.
+        as_json: print the case's record and nothing else.
+
+    Raises:
+        BadInput: no such example or file, or the project has a task.yaml already.
+    """
+    workspace, tell = Workspace(project), Tell(as_json=as_json)
+    if example is not None and pairs is not None:
+        raise BadInput(
+            "--example and --pairs both bring a task.yaml.", remedy="Give one of them: tuneproof init --help"
+        )
+    if pairs is not None:
+        _from_pairs(workspace, pairs, reviewed_by, tell)
+    elif example is not None:
+        workspace.write_task(_example(workspace, example))
+    elif not workspace.has_task():
+        _blank(workspace, tell)
+        return
+    run_step("init", project, again=False, as_json=as_json)
+
+
+def _from_pairs(workspace: Workspace, pairs: Path, reviewed_by: str | None, tell: Tell) -> None:
+    if workspace.has_task():
+        raise BadInput(
+            f"{workspace.shown(workspace.root)}/task.yaml exists and is yours: nothing is guessed over it.",
+            remedy=f"Edit it and run `tuneproof init --project {workspace.shown(workspace.root)}`, or choose "
+            "another folder with --project.",
+        )
+    rows = read_rows(pairs, shown=str(pairs))
+    # Seen from task.yaml, so that the project folder and its data can move together.
+    source = Path(os.path.relpath(pairs, workspace.root)).as_posix()
+    guess = guess_task(rows, source=source, name=pairs.name.split(".")[0], reviewed_by=reviewed_by)
+    workspace.write_task(task_yaml(guess))
+    tell.table(("setting", "guessed", "from"), told(guess))
+    for note in guess.notes:
+        tell.line(f"· {note}")
+    tell.line(
+        f"Wrote {workspace.shown(workspace.root)}/task.yaml: read it once; every choice is yours to change."
+    )
+    tell.line()
+
+
+def _example(workspace: Workspace, name: str) -> str:
+    if name in EXAMPLES:
+        return example_task(name)
+    raise BadInput(
+        f"There is no example {name!r}; there is: {', '.join(EXAMPLES)}.",
+        remedy=f"tuneproof init --example {EXAMPLES[0]} --project {workspace.shown(workspace.root)}",
+    )
+
+
+def _blank(workspace: Workspace, tell: Tell) -> None:
+    """Leave a task.yaml to fill in; the case waits for it."""
+    workspace.write_task(blank_task_yaml(workspace.root.name))
+    shown = workspace.shown(workspace.root)
+    tell.line(f"Wrote {shown}/task.yaml: its empty values wait for you.")
+    tell.line("With a file of pairs, `tuneproof init --pairs FILE` in a new folder fills in most of it.")
+    tell.line(f"Next: fill them in, then tuneproof init --project {shown}")
+    tell.json({"wrote": f"{shown}/task.yaml"})
