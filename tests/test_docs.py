@@ -12,9 +12,10 @@ import yaml
 from typer.main import get_command
 
 from tuneproof.arms import result_of
-from tuneproof.artifacts import Reply, Split, TaskFile, Verdict
+from tuneproof.artifacts import Drafts, Reply, Split, TaskFile, Verdict
 from tuneproof.cli import app
 from tuneproof.outside.real import bundled_lock, real_outside
+from tuneproof.scoring import scorer_of
 from tuneproof.shelves import in_test_order
 from tuneproof.steps import STEPS
 from tuneproof.steps.draft import draft
@@ -36,10 +37,14 @@ def make() -> ModuleType:
     return module
 
 
+def no_file() -> Drafts:
+    raise AssertionError("the bundled case reads no file of the user's own")
+
+
 @pytest.fixture(scope="module")
 def split() -> Split:
     case = init(TaskFile.model_validate(yaml.safe_load((EVIDENCE / "demo/task.yaml").read_text("utf-8"))))
-    drafts = draft(case, real_outside().sources)
+    drafts = draft(case, real_outside().sources, no_file)
     return freeze(case, review(case, drafts), frozen_before=bundled_lock("licenses", 1))
 
 
@@ -56,12 +61,13 @@ def test_every_row_of_the_readme_tables_can_be_computed_again_from_the_kept_repl
 ) -> None:
     folder = EVIDENCE / name
     case = init(TaskFile.model_validate(yaml.safe_load((folder / "task.yaml").read_text("utf-8"))))
+    scorer = scorer_of(case.task_file)
     verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
     assert len(verdict.arms) == 9
     for stored in verdict.arms:
         lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").splitlines()
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], split.test)
-        assert result_of(case, stored.arm, split.test, split.train, replies) == stored
+        assert result_of(case, scorer, stored.arm, split, replies) == stored
 
 
 def test_both_commands_stand_early_in_the_readme_after_few_words() -> None:

@@ -19,15 +19,15 @@ from tuneproof.artifacts import (
     Case,
     ChangedItem,
     FileRef,
-    Gate,
     GgufFile,
-    Interval,
     Ladder,
     Provenance,
     Serving,
     Split,
     Verdict,
 )
+from tuneproof.card_metric import Published, head_of, metric_words, result_words, share_name
+from tuneproof.card_text import Markdown, fenced, interval_of, printed, table_of
 from tuneproof.errors import NotReady
 from tuneproof.names import check_name
 from tuneproof.scan import scan_text
@@ -70,14 +70,6 @@ class CardInput(NamedTuple):
     """For example `USER/licenses-GGUF`."""
 
 
-class _Published(NamedTuple):
-    """A file that goes up, with what was measured on it."""
-
-    gguf: GgufFile
-    arm: ArmResult
-    gate: Gate
-
-
 def render_card(data: CardInput) -> str:
     """Write the card.
 
@@ -90,15 +82,16 @@ def render_card(data: CardInput) -> str:
     environment = Environment(
         loader=PackageLoader("tuneproof", "templates"),
         undefined=StrictUndefined,
-        finalize=_printed,  # it escapes: Jinja's own escaping is for HTML
+        finalize=printed,  # it escapes: Jinja's own escaping is for HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     text = environment.get_template("model_card.md.j2").render(
         **data._asdict()
-        | {"head": _head(data, published), "table": _Markdown(data.table.strip())}
+        | {"head": _head(data, published), "table": Markdown(data.table.strip())}
         | _short_names(data, served.arm)
+        | metric_words(data.case.task_file, served.arm)
         | _tables(data, published)
         | _run(data, served.gguf)
         | _examples(data, served.arm)
@@ -184,7 +177,7 @@ def _blank_cells(lines: Sequence[tuple[int, str]]) -> list[str]:
     return complaints
 
 
-def _published(data: CardInput) -> tuple[_Published, ...]:
+def _published(data: CardInput) -> tuple[Published, ...]:
     """Join each file with its rung, its arm and its gate."""
     rungs = {rung.file.name: rung for rung in data.ladder.files}
     arms = {arm.arm.file: arm for arm in data.verdict.arms}
@@ -196,41 +189,12 @@ def _published(data: CardInput) -> tuple[_Published, ...]:
                 f"{file.name} is not in the ladder with this content, or has no measured arm or no gate.",
                 remedy="Run `tuneproof quantize`, then `tuneproof serve` and `tuneproof judge`.",
             )
-    return tuple(_Published(rungs[f.name], arms[f.name], gates[f.name]) for f in data.files)
+    return tuple(Published(rungs[f.name], arms[f.name], gates[f.name]) for f in data.files)
 
 
-def _head(data: CardInput, published: Sequence[_Published]) -> _Markdown:
-    """Write the YAML head, one result for each file."""
-    from huggingface_hub import EvalResult, ModelCardData
-
-    base = data.adapter.base
-    task_file = data.case.task_file
-    results = [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=task_file.name,
-            dataset_name=f"{_line(task_file.title)} (frozen split, version {data.split.lock.version})",
-            dataset_split="test",
-            dataset_revision=data.split.lock.test.sha256,
-            metric_type="exact_match",
-            metric_value=round(one.arm.rate, 4),
-            metric_name=f"Exact match of {one.gguf.quant} ({_confidence(data)} interval "
-            f"{one.arm.interval.low:.4f} to {one.arm.interval.high:.4f}, n = {one.arm.n})",
-        )
-        for one in published
-    ]
-    card = ModelCardData(
-        language="en",
-        license=base.licence.lower(),
-        library_name="gguf",
-        pipeline_tag="text-generation",
-        tags=["gguf", "llama.cpp", "ollama", "lora", "tuneproof"],
-        model_name=data.hub_id.rsplit("/", 1)[-1],
-        eval_results=results,
-        base_model=base.hub_id,
-        base_model_relation="quantized" if base.hub_id else None,
-    )
-    return _Markdown(f"---\n{card.to_yaml().strip()}\n---")
+def _head(data: CardInput, published: Sequence[Published]) -> Markdown:
+    base, name = data.adapter.base, data.hub_id.rsplit("/", 1)[-1]
+    return head_of(data.case.task_file, data.split, base, published, model_name=name)
 
 
 def _short_names(data: CardInput, served: ArmResult) -> dict[str, object]:
@@ -242,12 +206,12 @@ def _short_names(data: CardInput, served: ArmResult) -> dict[str, object]:
         "leaks": data.split.leaks,
         "parity": data.serving.parity,
         "served": served,
-        "confidence": _confidence(data),
+        "confidence": f"{100 * data.case.task_file.gate.confidence:g} %",
         "dev_loss": "not measured" if dev_loss is None else f"{dev_loss:.4f}",
     }
 
 
-def _tables(data: CardInput, published: Sequence[_Published]) -> dict[str, object]:
+def _tables(data: CardInput, published: Sequence[Published]) -> dict[str, object]:
     files = [
         (
             one.gguf.file.name,
@@ -255,7 +219,7 @@ def _tables(data: CardInput, published: Sequence[_Published]) -> dict[str, objec
             f"{one.gguf.file.bytes:,} bytes",
             one.gguf.file.sha256,
             _held(one.gguf),
-            f"{one.arm.correct}/{one.arm.n} = {100 * one.arm.rate:.1f} % {_interval(one.arm.interval)}",
+            result_words(data.case.task_file, one.arm),
             f"{one.gate.outcome}: {one.gate.reason}",
         )
         for one in published
@@ -263,10 +227,11 @@ def _tables(data: CardInput, published: Sequence[_Published]) -> dict[str, objec
     settings = [
         (s.name, "not used" if s.value is None else str(s.value), s.origin) for s in data.adapter.settings
     ]
-    header = ("File", "Asked for", "Size", "sha256", "Tensors held", "Exact match", "Gate")
+    share = share_name(data.case.task_file)
+    header = ("File", "Asked for", "Size", "sha256", "Tensors held", share, "Gate")
     return {
-        "files_table": _table(header, files),
-        "settings_table": _table(("Setting", "Value", "From"), settings),
+        "files_table": table_of(header, files),
+        "settings_table": table_of(("Setting", "Value", "From"), settings),
         "gate_table": _gate_table(published),
     }
 
@@ -283,10 +248,10 @@ def _run(data: CardInput, served: GgufFile) -> dict[str, object]:
     hub_id = "/".join(check_name(part, what="part of the Hub id") for part in data.hub_id.split("/"))
     name, num_ctx = data.case.task_file.serving.model_name, data.case.task_file.serving.num_ctx
     return {
-        "ollama_commands": _fenced(f"ollama create {name} -f Modelfile\nollama run {name}", "sh"),
-        "hub_command": _fenced(f"ollama run hf.co/{hub_id}:{served.quant}", "sh"),
-        "server_command": _fenced(f"llama-server -m {served.file.name} -c {num_ctx} --jinja --temp 0", "sh"),
-        "system_prompt": _fenced(data.case.task_file.task.system_prompt, "text"),
+        "ollama_commands": fenced(f"ollama create {name} -f Modelfile\nollama run {name}", "sh"),
+        "hub_command": fenced(f"ollama run hf.co/{hub_id}:{served.quant}", "sh"),
+        "server_command": fenced(f"llama-server -m {served.file.name} -c {num_ctx} --jinja --temp 0", "sh"),
+        "system_prompt": fenced(data.case.task_file.task.system_prompt, "text"),
     }
 
 
@@ -310,28 +275,28 @@ def _examples(data: CardInput, served: ArmResult) -> dict[str, object]:
 
 def _fenced_texts(text: str, expected: str, reply: str) -> dict[str, str]:
     return {
-        "input": _fenced(text, "text"),
-        "expected": _fenced(expected, "text"),
-        "reply": _fenced(reply if reply.strip() else "(empty reply)", "text"),
+        "input": fenced(text, "text"),
+        "expected": fenced(expected, "text"),
+        "reply": fenced(reply if reply.strip() else "(empty reply)", "text"),
     }
 
 
-def _gate_table(published: Sequence[_Published]) -> _Markdown:
+def _gate_table(published: Sequence[Published]) -> Markdown:
     rows = [
         (
             gate.file,
             gate.contrast.against,
             f"{gate.contrast.wins} won, {gate.contrast.losses} lost of {gate.contrast.n}",
-            f"{100 * gate.contrast.difference:+.1f} points {_interval(gate.contrast.interval, '+')}",
+            f"{100 * gate.contrast.difference:+.1f} points {interval_of(gate.contrast.interval, '+')}",
             f"{gate.contrast.p_one_sided:.2g}",
             gate.outcome,
         )
         for gate in (one.gate for one in published)
     ]
-    return _table(("File", "Against", "Items", "Difference", "p", "Gate"), rows)
+    return table_of(("File", "Against", "Items", "Difference", "p", "Gate"), rows)
 
 
-def _served(data: CardInput, published: Sequence[_Published]) -> _Published:
+def _served(data: CardInput, published: Sequence[Published]) -> Published:
     for one in published:
         if one.gguf.file.name == data.serving.model_file:
             return one
@@ -362,37 +327,3 @@ def _refuse_findings(what: str, texts: Sequence[str]) -> None:
             f"The {what} of the card would show: {kinds}.",
             remedy="Choose another test item; `without_findings` keeps the ones that may be shown.",
         )
-
-
-def _confidence(data: CardInput) -> str:
-    return f"{100 * data.case.task_file.gate.confidence:g} %"
-
-
-def _interval(interval: Interval, sign: str = "") -> str:
-    return f"[{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
-
-
-class _Markdown(str):
-    """Text that is Markdown already: a table, a fenced block, the head."""
-
-
-def _printed(value: object) -> str:
-    """Write one value of the template: Markdown as it is, anything else as one harmless line."""
-    return value if isinstance(value, _Markdown) else _line(str(value))
-
-
-def _line(text: str) -> str:
-    """Put text from outside on one line of Markdown, where it can open no tag, heading or table."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
-
-
-def _fenced(text: str, language: str) -> _Markdown:
-    """Fence text with more backticks than it holds in a row."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return _Markdown(f"{fence}{language}\n{text.strip()}\n{fence}")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> _Markdown:
-    lines = [header, ["---"] * len(header), *([_line(cell) for cell in row] for row in rows)]
-    return _Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))

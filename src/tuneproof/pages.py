@@ -93,6 +93,7 @@ def main_table(case: Case, verdict: Verdict) -> str:
         not_measured=verdict.not_measured,
         metric=case.task_file.task.metric,
         confidence=case.task_file.gate.confidence,
+        right_at=case.task_file.scoring.right_at,
     )
 
 

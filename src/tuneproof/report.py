@@ -6,8 +6,6 @@ prints passes through `finalize`, so escaping cannot be forgotten at one place.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,7 +18,6 @@ from tuneproof.artifacts import (
     Case,
     Comparison,
     Contrast,
-    Interval,
     Ladder,
     Parity,
     Provenance,
@@ -31,8 +28,30 @@ from tuneproof.artifacts import (
 )
 from tuneproof.artifacts.curves import CurveRow
 from tuneproof.plots import loss_curve_svg, quality_plot_svg, visible
+from tuneproof.report_metric import (
+    confusion_table,
+    figures_table,
+    main_table,
+    scoring_facts,
+    shot_line,
+    silence_table,
+)
+from tuneproof.report_text import (
+    NOTHING,
+    Table,
+    code,
+    count,
+    duration,
+    fenced,
+    level,
+    markdown,
+    megabytes,
+    p_value,
+    shown,
+    shown_in_markdown,
+    signed,
+)
 
-NOTHING = "–"
 SHOWN_CHANGES = 12
 _TWIN_CHARACTERS = 240
 _RIVAL_CAPTION = "The served file against rivals that cost next to nothing, on the same items."
@@ -57,23 +76,16 @@ class ReportInput(NamedTuple):
     tuneproof_version: str
 
 
-class Table(NamedTuple):
-    """Rows of text; `numeric` columns are set right, `marked` rows are set bold."""
-
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: frozenset[int] = frozenset()
-    marked: frozenset[int] = frozenset()
-
-
 def table_markdown(
-    arms: Sequence[ArmResult], *, not_measured: Mapping[str, str], metric: str, confidence: float = 0.95
+    arms: Sequence[ArmResult],
+    *,
+    not_measured: Mapping[str, str],
+    metric: str,
+    confidence: float = 0.95,
+    right_at: float | None = None,
 ) -> str:
     """Write the main table in GitHub Markdown, one row an arm, measured or not."""
-    header = _arm_header(metric, confidence)
-    rows = (*map(_arm_cells, arms), *_missing_rows(not_measured, len(header)))
-    return _markdown(Table("", header, rows, numeric=frozenset(range(1, len(header)))))
+    return markdown(main_table(arms, not_measured, metric=metric, confidence=confidence, right_at=right_at))
 
 
 def render_markdown(data: ReportInput) -> str:
@@ -96,13 +108,13 @@ def _environment(*, autoescape: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("tuneproof", "templates"),
         autoescape=autoescape,
-        finalize=_shown if autoescape else _shown_in_markdown,
+        finalize=shown if autoescape else shown_in_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for text_filter in (_code, _count, _duration, _fenced, _level, _markdown, _megabytes, visible):
-        environment.filters[text_filter.__name__.lstrip("_")] = text_filter
+    for text_filter in (code, count, duration, fenced, level, markdown, megabytes, visible):
+        environment.filters[text_filter.__name__] = text_filter
     return environment
 
 
@@ -120,6 +132,11 @@ def _context(data: ReportInput) -> dict[str, object]:
             _parity_line("Comparison step", data.comparison.parity),
         ),
         "arms_table": _arms_table(data),
+        **_metric_tables(data),
+        "scoring_facts": scoring_facts(data.case.task_file),
+        "shot_lines": [
+            shot_line(trial, data.comparison.chosen_shots) for trial in data.comparison.shot_trials
+        ],
         "gate_table": _gate_table(data),
         "rival_table": _contrast_table(data, verdict.rivals, _RIVAL_CAPTION),
         "stage_table": _stage_table(data),
@@ -135,140 +152,38 @@ def _confidence(data: ReportInput) -> float:
     return data.case.task_file.gate.confidence
 
 
-def _shown(value: object) -> object:
-    if value is None:
-        return NOTHING
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
-
-
-def _shown_in_markdown(value: object) -> object:
-    value = _shown(value)
-    return value if isinstance(value, Markup) or not isinstance(value, str) else _escaped(value)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _rate(rate: float, interval: Interval) -> str:
-    return f"{_percent(rate)} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
-
-
-def _level(confidence: float) -> str:
-    return f"{100 * confidence:g} %"
-
-
-def _signed(share: float) -> str:
-    value = round(100 * share, 1)
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{abs(value):.1f}"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
-
-
-def _ms(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:.1f} ms" if value < 9.95 else f"{value:,.0f} ms"
-
-
-def _usd(value: float | None) -> str:
-    """Three significant digits, never in scientific notation."""
-    if value is None or value < 0.0001:
-        return NOTHING if value is None else "< 0.0001" if value else "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{digits}f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _escaped(text: str) -> str:
-    """One line of Markdown that shows `text` and starts no markup, no HTML and no new cell."""
-    text = " ".join(visible(text).split())
-    text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*|\[\]~$])", r"\\\1", text)
-    # Inside a word, as in Q4_K_M, GitHub reads an underscore as itself.
-    text = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
-    return re.sub(r"^(\d+)(?=[.)]\s)", r"\1\\", re.sub(r"^(#|[+-](?=[\s-]))", r"\\\1", text))
-
-
-def _code(text: str) -> Markup:
-    """A code span on one line; newlines are shown as ⏎."""
-    if not text.strip():
-        return Markup("(empty)")
-    text = visible(text).replace("\n", " ⏎ ")
-    fence = "`" * (_longest_run(text) + 1)
-    return Markup(f"{fence} {text} {fence}") if "`" in text else Markup(f"`{text}`")
-
-
-def _fenced(text: str) -> Markup:
-    """A code block whose fence is longer than any run of backticks inside."""
-    fence = "`" * max(3, _longest_run(text) + 1)
-    return Markup(f"{fence}text\n{visible(text)}\n{fence}")
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
-
-
-def _markdown(table: Table) -> Markup:
-    """A GitHub table; Markup, because its cells are escaped already."""
-    rule = tuple("---:" if i in table.numeric else "---" for i in range(len(table.header)))
-    rows = [tuple(map(_escaped, table.header)), rule]
-    for number, cells in enumerate(table.rows):
-        shown = map(_escaped, cells)
-        rows.append(tuple(f"**{c}**" if number in table.marked else c for c in shown))
-    return Markup("\n".join(f"| {' | '.join(cells)} |" for cells in rows))
-
-
-def _arm_header(metric: str, confidence: float) -> tuple[str, ...]:
-    rate = f"{metric[:1].upper()}{metric[1:]} ({_level(confidence)})"
-    limits = ("Parse failures", "Cut by limit", "Output tokens", "p50", "p95", "USD / 1,000")
-    return ("Arm", "Right", rate, *limits)
-
-
-def _arm_cells(result: ArmResult) -> tuple[str, ...]:
-    tokens = result.output_tokens_mean
-    return (
-        result.arm.title,
-        f"{result.correct}/{result.n}",
-        _rate(result.rate, result.interval),
-        str(result.parse_failures),
-        str(result.over_limit),
-        NOTHING if tokens is None else f"{tokens:.1f}",
-        _ms(result.p50_ms),
-        _ms(result.p95_ms),
-        _usd(result.usd_per_1000),
-    )
-
-
-def _missing_rows(not_measured: Mapping[str, str], width: int) -> tuple[tuple[str, ...], ...]:
-    blanks = (NOTHING,) * (width - 2)
-    return tuple((arm, f"not measured: {why}", *blanks) for arm, why in not_measured.items())
-
-
 def _arms_table(data: ReportInput) -> Table:
     verdict, plan = data.verdict, data.case.task_file
-    header = _arm_header(plan.task.metric, _confidence(data))
-    arms = (*map(_arm_cells, verdict.arms), *_missing_rows(verdict.not_measured, len(header)))
+    table = main_table(
+        verdict.arms,
+        verdict.not_measured,
+        metric=plan.task.metric,
+        confidence=_confidence(data),
+        right_at=plan.scoring.right_at,
+    )
+    graded = any(result.mean_value is not None for result in verdict.arms)
+    interval = "Wilson score; of a mean, percentile bootstrap" if graded else "Wilson score"
     served = {i for i, a in enumerate(verdict.arms) if a.arm.file == data.serving.model_file}
     caption = (
-        "Every arm on the same frozen test items. Interval: Wilson score. Latency: wall time at the client, "
+        f"Every arm on the same frozen test items. Interval: {interval}. Latency: wall time at the client, "
         f"one call at a time. USD for 1,000 calls. In bold: the served file, {data.serving.model_file}."
     )
-    return Table(caption, header, arms, frozenset(range(1, len(header))), frozenset(served))
+    return table._replace(caption=caption, marked=frozenset(served))
+
+
+def _metric_tables(data: ReportInput) -> dict[str, Table | None]:
+    verdict = data.verdict
+    served = next((a for a in verdict.arms if a.arm.file == data.serving.model_file), None)
+    bases = {gate.contrast.against for gate in verdict.gates}
+    rivals = {result.arm.name for result in verdict.arms if result.arm.kind in {"rival", "frontier"}}
+    deciding = (*bases, *rivals, *([served.arm.name] if served else []))
+    figures = figures_table(verdict.arms, deciding=deciding)
+    confusion = served.confusion if served else None
+    return {
+        "silence_table": silence_table(verdict.arms),
+        "figures_table": figures if figures.rows else None,
+        "confusion_table": confusion_table(confusion, served.arm.title) if served and confusion else None,
+    }
 
 
 def _contrast_table(data: ReportInput, contrasts: Sequence[Contrast], caption: str) -> Table:
@@ -278,7 +193,7 @@ def _contrast_table(data: ReportInput, contrasts: Sequence[Contrast], caption: s
         "n",
         "Wins",
         "Losses",
-        f"Difference, points ({_level(_confidence(data))})",
+        f"Difference, points ({level(_confidence(data))})",
         "p",
     )
     rows = tuple(_contrast_cells(data, contrast) for contrast in contrasts)
@@ -287,15 +202,15 @@ def _contrast_table(data: ReportInput, contrasts: Sequence[Contrast], caption: s
 
 def _contrast_cells(data: ReportInput, contrast: Contrast) -> tuple[str, ...]:
     titles = {result.arm.name: result.arm.title for result in data.verdict.arms}
-    interval = f"{_signed(contrast.interval.low)} to {_signed(contrast.interval.high)}"
+    interval = f"{signed(contrast.interval.low)} to {signed(contrast.interval.high)}"
     return (
         titles.get(contrast.arm, contrast.arm),
         titles.get(contrast.against, contrast.against),
         str(contrast.n),
         str(contrast.wins),
         str(contrast.losses),
-        f"{_signed(contrast.difference)} ({interval})",
-        _p(contrast.p_one_sided),
+        f"{signed(contrast.difference)} ({interval})",
+        p_value(contrast.p_one_sided),
     )
 
 
@@ -325,8 +240,8 @@ def _gguf_table(ladder: Ladder) -> Table:
         (
             rung.quant,
             rung.file.name,
-            _megabytes(rung.file.bytes),
-            ", ".join(f"{h.type} × {h.tensors} ({_megabytes(h.bytes)})" for h in rung.holds),
+            megabytes(rung.file.bytes),
+            ", ".join(f"{h.type} × {h.tensors} ({megabytes(h.bytes)})" for h in rung.holds),
             str(rung.fallback_tensors),
         )
         for rung in ladder.files
@@ -347,7 +262,7 @@ def _parity_line(name: str, parity: Parity) -> str:
 def _parts_table(split: Split) -> Table:
     parts: tuple[tuple[str, Sequence[SplitRow]], ...]
     parts = (("train", split.train.pairs), ("dev", split.dev.pairs), ("test", split.test.items))
-    rows = tuple((name, _count(len(part)), _count(len({r.group for r in part}))) for name, part in parts)
+    rows = tuple((name, count(len(part)), count(len({r.group for r in part}))) for name, part in parts)
     caption = f"Whole groups move together. Split version {split.lock.version}, {split.lock.method}."
     return Table(caption, ("Part", "Rows", "Groups"), rows, frozenset({1, 2}))
 
@@ -361,7 +276,7 @@ def _leak_table(split: Split) -> Table:
         "Groups that straddle two parts": leaks.straddling_groups,
     }
     rows = tuple((check, str(found), "0") for check, found in checks.items())
-    caption = f"{_count(leaks.groups)} groups, the largest of {leaks.largest_group} rows."
+    caption = f"{count(leaks.groups)} groups, the largest of {leaks.largest_group} rows."
     return Table(caption, ("Leak check", "Found", "Must be"), rows, frozenset({1, 2}))
 
 

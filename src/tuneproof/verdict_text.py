@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tuneproof.artifacts import ArmResult, Case, Contrast, Gate, Interval, Verdict
 from tuneproof.artifacts.verdict import Decision, GateOutcome
+from tuneproof.metrics import metric_of
 
 FRONTIER = "frontier"
 
@@ -120,9 +121,8 @@ def _rates(case: Case, base: ArmResult, served: ArmResult) -> str:
 def share_name(case: Case) -> str:
     """Say what a share of right replies is a share of: `exact match`, or `right by json fields`."""
     metric, right_at = case.task_file.task.metric, case.task_file.scoring.right_at
-    if metric == "exact match":
-        return metric
-    return f"right by {metric}" if right_at is None else f"right by {metric} (value {right_at:g} or more)"
+    said = metric_of(metric).share_name(right_at or 1.0)
+    return said if said == metric else f"right by {metric} ({said})"
 
 
 def _mean_sentence(case: Case, base: ArmResult, served: ArmResult) -> str:
