@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,13 +17,17 @@ from card_sample import LICENCE_TEXT, PARAMETERS, SMOLLM2_TEMPLATE, SYSTEM_PROMP
 from tuneproof.errors import BadInput
 from tuneproof.modelfile import (
     CHATML_GO,
+    FAMILIES,
+    PROBES,
     Parameters,
-    is_chatml,
+    check_template,
+    family_of,
     read_modelfile,
     render_modelfile,
     render_params,
 )
 from tuneproof.names import gguf_name
+from tuneproof.prompt import TemplateError, render_chat
 
 Messages = list[dict[str, str]]
 
@@ -36,20 +43,82 @@ def modelfile(**changes: object) -> str:
     return render_modelfile(**(fields | changes))  # type: ignore[arg-type]
 
 
+ACTION = re.compile(r"\{\{ (.*?) \}\}", re.DOTALL)
+Scope = dict[str, Any]
+
+
 def go_render(template: str, messages: Messages) -> str:
-    """The few Go template actions that ours uses: one `range`, and fields. Anything else is an error."""
-    match = re.fullmatch(
-        r"(?P<before>.*?)\{\{ range \.Messages \}\}(?P<body>.*?)\{\{ end \}\}(?P<after>.*)",
-        template,
-        re.DOTALL,
-    )
-    assert match, "the evaluator knows one range over .Messages"
-    turns = []
-    for message in messages:
-        fields = {".Role": message["role"], ".Content": message["content"]}
-        turns.append(re.sub(r"\{\{ (\.\w+) \}\}", lambda m, f=fields: f[m[1]], match["body"]))
-    assert "{{" not in match["before"] + match["after"]
-    return match["before"] + "".join(turns) + match["after"]
+    """The few Go template actions that ours use: range, if, else if, else, variables, eq, not, fields.
+
+    Written from Go's text/template; anything else is an error, and so is an action that is not closed.
+    """
+    parts = ACTION.split(template)
+    assert "{{" not in "".join(parts[::2])
+    text, end = go_block(parts, 0, {"": {"Messages": messages}}, live=True)
+    assert end == len(parts), "an end too many"
+    return text
+
+
+def go_block(parts: list[str], at: int, scope: Scope, *, live: bool) -> tuple[str, int]:
+    """Run from the text at `at` (even) to the `end` or `else` that closes the block; return its place."""
+    out = ""
+    while True:
+        out += parts[at] if live else ""
+        at += 1
+        if at >= len(parts) or parts[at] == "end" or parts[at].startswith("else"):
+            return out, at
+        action = parts[at]
+        if action.startswith("range "):
+            text, at = go_range(parts, at, scope, live=live)
+        elif action.startswith("if "):
+            text, at = go_if(parts, at, scope, live=live)
+        else:
+            text = go_plain(action, scope) if live else ""
+        out += text
+        at += 1
+
+
+def go_range(parts: list[str], at: int, scope: Scope, *, live: bool) -> tuple[str, int]:
+    items = go_value(parts[at].removeprefix("range "), scope) if live else []
+    _, end = go_block(parts, at + 1, scope, live=False)
+    assert parts[end] == "end"
+    out, outer = "", scope[""]
+    for item in items:
+        scope[""] = {"Role": item["role"], "Content": item["content"]}
+        out += go_block(parts, at + 1, scope, live=True)[0]
+    scope[""] = outer
+    return out, end
+
+
+def go_if(parts: list[str], at: int, scope: Scope, *, live: bool) -> tuple[str, int]:
+    out, open_ = "", live
+    while parts[at] != "end":
+        condition = parts[at].removeprefix("else").strip().removeprefix("if ")
+        taken = open_ and (not condition or bool(go_value(condition, scope)))
+        text, at = go_block(parts, at + 1, scope, live=taken)
+        out, open_ = out + text, open_ and not taken
+    return out, at
+
+
+def go_plain(action: str, scope: Scope) -> str:
+    if match := re.fullmatch(r"(\$\w+) :?= (.+)", action):
+        assert ":=" in action or match[1] in scope, "assigned before it was declared"
+        scope[match[1]] = go_value(match[2], scope)
+        return ""
+    return str(go_value(action, scope))
+
+
+def go_value(expression: str, scope: Scope) -> Any:
+    if expression.startswith("eq "):
+        left, right = expression.split(" ")[1:]
+        return go_value(left, scope) == go_value(right, scope)
+    if expression.startswith("not "):
+        return not go_value(expression.removeprefix("not "), scope)
+    if expression.startswith("."):
+        return scope[""][expression[1:]]
+    if expression.startswith("$"):
+        return scope[expression]
+    return {"true": True, "false": False}.get(expression, expression.strip('"'))
 
 
 def ollama_commands(text: str) -> list[tuple[str, str]]:
@@ -259,14 +328,113 @@ OTHER_TEMPLATES = {
 
 @pytest.mark.parametrize("template", OTHER_TEMPLATES.values(), ids=OTHER_TEMPLATES.keys())
 def test_another_template_family_stops_loudly(template: str) -> None:
-    assert not is_chatml(template)
-    with pytest.raises(BadInput, match="not plain ChatML") as stop:
+    assert family_of(template) is None
+    with pytest.raises(BadInput, match=r"The chat template of the base (is of no|cannot be)") as stop:
         modelfile(template=template)
     assert "tuning.base" in stop.value.remedy
 
 
 def test_the_template_of_the_default_base_is_chatml() -> None:
-    assert is_chatml(SMOLLM2_TEMPLATE)
+    assert check_template(SMOLLM2_TEMPLATE, model="SmolLM2").name == "ChatML"
+
+
+def wheel_templates() -> dict[str, str]:
+    """The chat templates of real models, as TRL ships them for comparison."""
+    spec = importlib.util.find_spec("trl")
+    assert spec and spec.submodule_search_locations
+    folder = Path(next(iter(spec.submodule_search_locations))) / "chat_templates"
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jinja"))}
+
+
+WHEEL = wheel_templates()
+KNOWN = {
+    "qwen2_5": "ChatML",
+    "qwen3_instruct_2507": "ChatML",
+    "qwen3": "ChatML, thinking off",
+    "qwen3_5_think": "ChatML, thinking off, trimmed",
+    "llama3": "Llama 3",
+    "llama3_2": "Llama 3.2",
+    "gemma3": "Gemma 3",
+}
+
+
+def as_ollama_sends(conversation: Messages, trims: str) -> Messages:
+    """Contents as the Modelfile's reader is told to send them, where the template trims."""
+    kept = {"nothing": {"system", "user", "assistant"}, "turns": {"system"}, "everything": set()}[trims]
+    return [m if m["role"] in kept else {**m, "content": m["content"].strip()} for m in conversation]
+
+
+def go_and_jinja(name: str, conversation: Messages) -> tuple[str, str]:
+    """Render one chat by the Go template of the Modelfile and by the model's own, without its begin token."""
+    family = check_template(WHEEL[name], model=name)
+    go = dict(ollama_commands(modelfile(template=WHEEL[name])))["TEMPLATE"]
+    own = render_chat(WHEEL[name], conversation, bos="<s>")
+    assert own.startswith("<s>") == family.bos
+    return go_render(go, as_ollama_sends(conversation, family.trims)), own.removeprefix("<s>")
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_family_renders_as_the_real_template_of_its_model(name: str) -> None:
+    family = check_template(WHEEL[name], model=name)
+    assert family.name == KNOWN[name]
+    chats = [*map(list, PROBES), *CONVERSATIONS]
+    assert len(chats) >= 5
+    for chat in chats:
+        go, own = go_and_jinja(name, chat)
+        assert go == own
+
+
+def test_every_family_is_proven_by_a_real_template() -> None:
+    assert {family.name for family in FAMILIES} == set(KNOWN.values())
+
+
+@given(st.sampled_from(sorted(KNOWN)), st.lists(st.text(max_size=12), min_size=2, max_size=6))
+def test_every_family_agrees_on_any_text(name: str, contents: list[str]) -> None:
+    roles = ["system", *(["user", "assistant"] * 3)]
+    chat = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
+    if chat[-1]["role"] == "assistant":
+        chat = [*chat, {"role": "user", "content": "again"}]
+    try:
+        go, own = go_and_jinja(name, chat)
+    except TemplateError:
+        assert name == "qwen3_5_think"  # it refuses a chat without a real question
+        return
+    assert go == own
+
+
+def test_no_real_template_is_taken_for_a_family_that_it_is_not() -> None:
+    """A family is what two probes say; on other chats the real template must agree, or be unknown."""
+    seen = 0
+    for name, template in WHEEL.items():
+        if family := family_of(template):
+            seen += 1
+            for chat in CONVERSATIONS:
+                expected = family.expected(chat)
+                assert render_chat(template, chat) == expected, name
+    assert seen >= len(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gemma", "refuses a system message"),
+        ("gptoss", "writes today's date into every prompt"),
+        ("cohere", "is of no family that we can write for Ollama"),
+    ],
+)
+def test_the_refusal_of_a_real_template_says_why(name: str, words: str) -> None:
+    with pytest.raises(BadInput, match=f"The chat template of {name} {words}") as stop:
+        check_template(WHEEL[name], model=name)
+    assert "Qwen/Qwen3-0.6B" in stop.value.remedy
+
+
+def test_a_system_prompt_is_written_as_the_template_prints_it() -> None:
+    spaced = " Answer. \n"
+    assert (
+        read_modelfile(modelfile(template=WHEEL["llama3_2"], system_prompt=spaced)).system_prompt == "Answer."
+    )
+    assert read_modelfile(modelfile(template=WHEEL["gemma3"], system_prompt=spaced)).system_prompt == spaced
+    assert read_modelfile(modelfile(system_prompt=spaced)).system_prompt == spaced
 
 
 def test_a_gguf_is_named_by_the_convention() -> None:

@@ -56,7 +56,7 @@ class CardInput(NamedTuple):
     verdict: Verdict
     provenance: Provenance
     statement: str
-    """Who vouches for the labels, for example `expert-labelled by the source, not reviewed here`."""
+    """Who vouches for the labels, for example `labelled by the support team, not reviewed here`."""
     files: tuple[FileRef, ...]
     """The GGUF files that go up, in the ladder's order."""
     example: tuple[str, str, str]

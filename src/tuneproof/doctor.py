@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuneproof.outside import machine
-from tuneproof.outside.base_model import PACKAGE as BASE_PACKAGE
 from tuneproof.outside.base_model import cache_folder
+from tuneproof.outside.base_package import PACKAGE as BASE_PACKAGE
 from tuneproof.outside.licensedcode import PACKAGE as DATA_PACKAGE
 from tuneproof.outside.parts import PARTS, missing
 

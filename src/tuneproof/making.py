@@ -19,7 +19,8 @@ from tuneproof.artifacts import (
 )
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.console import Tell
-from tuneproof.errors import GateNotPassed, MissingArtifact
+from tuneproof.errors import GateNotPassed, MissingArtifact, NotReady
+from tuneproof.outside.base_licence import licence_text_of
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.own_code import references
 from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
@@ -138,8 +139,28 @@ class Bench:
             identity: BaseModelIdentity = self._base.identity
             took = seconds() - began
             made = f"made ready in {took:.0f} s, kept for next time" if took > 2 else "ready"
-            self._tell.note(f"  base {identity.name} ({identity.weights_note}): {made}", style=None)
+            weights = f" ({identity.weights_note})" if identity.weights_note else ""
+            self._tell.note(f"  base {identity.name}{weights}: {made}", style=None)
+            for note in self._base.notes:
+                self._tell.note(f"  {note}", style=None)
         return self._base
+
+    def checked_base(self) -> Base:
+        """Return the base, once all else that later steps need is known to be there: training is long."""
+        self.scorer()
+        self._outside.rule(self._task_file, self._workspace.root)
+        return self.base()
+
+    def licence_text(self, licence: str) -> str:
+        """Return the text of the base's licence: ours, or the one beside its weights, or where to look."""
+        try:
+            return self._outside.licence_text(licence)
+        except NotReady:
+            base = self.base()
+            return licence_text_of(base.folder) or (
+                f"The weights are under the licence {licence!r} of {base.identity.source}; no text of it was "
+                "found beside them.\n"
+            )
 
     def adapted(self) -> BatchModel:
         """Return the base with the adapter, in the trainer's own engine."""

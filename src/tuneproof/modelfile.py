@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from tuneproof.errors import BadInput
 from tuneproof.names import check_name
+from tuneproof.prompt import TemplateError, render_chat
 
 CHATML_GO = """\
 {{ range .Messages }}<|im_start|>{{ .Role }}
@@ -25,16 +27,43 @@ printed a second time. Two messages of one role in a row are joined by Ollama wi
 template sees them; a Jinja template would print two turns. Our prompts never have two in a row.
 """
 
-_MAX_TEMPLATE = 65_536
+NO_THOUGHT = "<think>\n\n</think>\n\n"
+"""What a Qwen3 template puts before the answer when thinking is off."""
+
+LLAMA_HEAD = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+"""What Llama 3.1 and 3.2 put before the system prompt, with the date of `prompt.SWITCHES`."""
+
+LLAMA_GO = """\
+{{ range .Messages }}<|start_header_id|>{{ .Role }}<|end_header_id|>
+
+{{ .Content }}<|eot_id|>{{ end }}<|start_header_id|>assistant<|end_header_id|>
+
+"""
+"""Llama 3. The begin token is not printed: Ollama's tokenizer puts it there, as llama.cpp's does."""
+
+GEMMA_GO = """\
+{{ $open := false }}{{ range .Messages }}{{ if eq .Role "system" }}<start_of_turn>user
+{{ .Content }}
+
+{{ $open = true }}{{ else if eq .Role "user" }}{{ if not $open }}<start_of_turn>user
+{{ end }}{{ .Content }}<end_of_turn>
+{{ $open = false }}{{ else }}<start_of_turn>model
+{{ .Content }}<end_of_turn>
+{{ end }}{{ end }}<start_of_turn>model
+"""
+"""Gemma 3: the system prompt opens the first user turn."""
+
+_BOS = "<bos-probe>"
 _TRIPLE = '"""'
-_TEMPLATE_BREAKS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What a template can raise besides Jinja's own errors; any of them means: not ChatML."""
 
 _LAYOUT = re.compile(
     r'FROM \./(?P<name>[^\n]+)\nTEMPLATE """(?P<template>.*?)"""\nSYSTEM """(?P<system>.*?)"""\n'
     r'(?P<parameters>(?:PARAMETER [^\n]+\n)+)LICENSE """(?P<licence>.*?)"""\n',
     re.DOTALL,
 )
+
+
+Messages = Sequence[Mapping[str, str]]
 
 
 class Parameters(NamedTuple):
@@ -58,49 +87,121 @@ class Modelfile(NamedTuple):
     licence_text: str
 
 
-def is_chatml(chat_template: str) -> bool:
-    """Whether a Jinja chat template renders plain ChatML for conversations that start with a system message.
+class Family(NamedTuple):
+    """Chat templates that render alike, with the Go template that renders what they do."""
 
-    The template is code from a model file: it runs in Jinja's immutable sandbox, on a probe of one and of
-    two turns. Spaces around the contents are part of the probe, so a template that trims them is not plain.
-    """
-    from jinja2 import TemplateError
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    if len(chat_template) > _MAX_TEMPLATE:
-        return False
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols], cache_size=0
-    )
-    try:
-        template = environment.from_string(chat_template)
-        return all(
-            template.render(
-                messages=[dict(turn) for turn in probe],
-                add_generation_prompt=True,
-                bos_token="<bos-probe>",
-                eos_token="<eos-probe>",
-            )
-            == chatml(probe)
-            for probe in _PROBES
-        )
-    except (
-        TemplateError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ):
-        return False
+    name: str
+    go: str
+    expected: Callable[[Messages], str]
+    """The prompt that it stands for, written with no template at all."""
+    trims: Literal["nothing", "turns", "everything"] = "nothing"
+    """Which contents lose the white space around them: none, all but the system prompt, or all. Ollama's Go
+    templates cannot trim: the system prompt is written trimmed, and a user message must come without."""
+    bos: bool = False
+    """Whether the begin token is printed by the Jinja template (and added by the tokenizer under Ollama)."""
 
 
-def chatml(messages: tuple[dict[str, str], ...]) -> str:
+def chatml(messages: Messages) -> str:
     """Render `messages` and the assistant's opening as ChatML, with no template at all."""
     turns = (f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
     return "".join(turns) + "<|im_start|>assistant\n"
+
+
+def _llama(messages: Messages, head: str = "") -> str:
+    turns = (
+        f"<|start_header_id|>{m['role']}<|end_header_id|>\n\n"
+        f"{head if m['role'] == 'system' else ''}{m['content']}<|eot_id|>"
+        for m in messages
+    )
+    return "".join(turns) + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+
+
+def _gemma(messages: Messages) -> str:
+    """The system prompt keeps its white space here; every other content is trimmed."""
+    system, *turns = messages
+    text = f"{system['content']}\n\n"
+    for number, turn in enumerate(turns):
+        role = "user" if number % 2 == 0 else "model"
+        text = f"{text}{'' if number == 0 else f'<start_of_turn>{role}' + chr(10)}{turn['content'].strip()}"
+        text += "<end_of_turn>\n"
+    return f"<start_of_turn>user\n{text}<start_of_turn>model\n"
+
+
+FAMILIES = (
+    Family("ChatML", CHATML_GO, chatml),
+    Family("ChatML, thinking off", CHATML_GO + NO_THOUGHT, lambda m: chatml(m) + NO_THOUGHT),
+    Family(
+        "ChatML, thinking off, trimmed",
+        CHATML_GO + NO_THOUGHT,
+        lambda m: chatml(_trimmed(m)) + NO_THOUGHT,
+        trims="everything",
+    ),
+    Family("Llama 3", LLAMA_GO, lambda m: _llama(_trimmed(m)), trims="everything", bos=True),
+    Family(
+        "Llama 3.2",
+        LLAMA_GO.replace(
+            "{{ .Content }}", f'{{{{ if eq .Role "system" }}}}{LLAMA_HEAD}{{{{ end }}}}{{{{ .Content }}}}'
+        ),
+        lambda m: _llama(_trimmed(m), LLAMA_HEAD),
+        trims="everything",
+        bos=True,
+    ),
+    Family("Gemma 3", GEMMA_GO, _gemma, trims="turns", bos=True),
+)
+"""Every family that can be served. Another one is added here, with a test that renders both templates."""
+
+
+def family_of(chat_template: str) -> Family | None:
+    """Return the family that a Jinja chat template renders, for chats that start with a system message.
+
+    The probes have one and two turns and spaces around their contents, so a template that trims is
+    told from one that does not. None: an unknown family, or a template that refuses a probe.
+    """
+    try:
+        rendered = [render_chat(chat_template, probe, bos=_BOS, eos="<eos-probe>") for probe in PROBES]
+    except TemplateError:
+        return None
+    for family in FAMILIES:
+        expected = [(_BOS if family.bos else "") + family.expected(probe) for probe in PROBES]
+        if rendered == expected:
+            return family
+    return None
+
+
+def check_template(chat_template: str, *, model: str) -> Family:
+    """Return the family of a template that can be trained, served and written as a Modelfile.
+
+    Called before training, so that no run is lost to a template that cannot be served.
+
+    Raises:
+        BadInput: names what the template does, and bases that work.
+    """
+    if family := family_of(chat_template):
+        return family
+    raise BadInput(
+        f"The chat template of {model} {_objection(chat_template)}.",
+        remedy="Set tuning.base in task.yaml to a base with a template of these families: "
+        f"{', '.join(f.name for f in FAMILIES)}; for example Qwen/Qwen3-0.6B or google/gemma-3-1b-it.",
+    )
+
+
+def _objection(chat_template: str) -> str:
+    """Say what is wrong with a template of no known family; a verb and its object."""
+    try:
+        texts = [render_chat(chat_template, PROBES[0], today=day) for day in ("1 Jan 2000", "2 Jan 2000")]
+    except TemplateError as refused:
+        try:
+            render_chat(chat_template, PROBES[0][1:])
+        except TemplateError:
+            return f"cannot be rendered ({refused})"
+        return f"refuses a system message ({refused}), and every prompt of ours begins with one"
+    if texts[0] != texts[1]:
+        return "writes today's date into every prompt, so training and serving would see different prompts"
+    return f"is of no family that we can write for Ollama (a prompt begins {texts[0][:60]!r})"
+
+
+def _trimmed(messages: Messages) -> list[dict[str, str]]:
+    return [{**m, "content": m["content"].strip()} for m in messages]
 
 
 def render_modelfile(
@@ -110,24 +211,21 @@ def render_modelfile(
 
     Args:
         gguf_name: file name of the GGUF, in the same folder.
-        system_prompt: the text that training and every arm used.
+        system_prompt: the text that training and every arm used; written as the template prints it.
         template: the base's Jinja chat template, as stored with the adapter.
         parameters: sampling and stops.
         licence_text: notice or full text of the licence of the weights.
 
     Raises:
-        BadInput: a value cannot be written without changing it, or the template is no ChatML.
+        BadInput: a value cannot be written without changing it, or the template is of an unknown family.
     """
-    if not is_chatml(template):
-        raise BadInput(
-            f"The base's chat template is not plain ChatML (it begins {template[:60]!r}).",
-            remedy="Choose a ChatML base in `tuning.base` of task.yaml, or add this family's Go template "
-            "beside CHATML_GO with a test that renders both.",
-        )
+    family = check_template(template, model="the base")
+    if family.trims == "everything":
+        system_prompt = system_prompt.strip()
     return "".join(
         (
             f"FROM ./{check_name(gguf_name, what='GGUF file name')}\n",
-            f'TEMPLATE """{CHATML_GO}"""\n',
+            f'TEMPLATE """{family.go}"""\n',
             f'SYSTEM """{_quotable(system_prompt, what="system prompt")}"""\n',
             *(f"PARAMETER {line}\n" for line in _parameter_lines(parameters)),
             f'LICENSE """{_quotable(licence_text, what="licence text")}"""\n',
@@ -166,7 +264,7 @@ def read_modelfile(text: str) -> Modelfile:
     )
 
 
-_PROBES: tuple[tuple[dict[str, str], ...], ...] = (
+PROBES: tuple[tuple[dict[str, str], ...], ...] = (
     (
         {"role": "system", "content": " Probe of a system prompt.\nSecond line. "},
         {"role": "user", "content": "\n A question with spaces. \n"},

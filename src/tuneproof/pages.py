@@ -112,7 +112,12 @@ def release_of(
     plan = plan_release(case, verdict, ladder=ladder, adapter=adapter, serving=serving)
     card = _card(workspace, plan, (case, split, adapter, ladder, serving, verdict), scorer)
     texts = release_texts(
-        plan, case=case, serving=serving, readme=card, licence_text=licence_text(adapter.base.licence)
+        plan,
+        case=case,
+        serving=serving,
+        readme=card,
+        licence_text=licence_text(adapter.base.licence),
+        template=workspace.read("tune", "chat_template.jinja"),
     )
     release = publish(plan, texts)
     _lay_out(workspace, plan, texts)

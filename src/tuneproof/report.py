@@ -70,7 +70,7 @@ class ReportInput(NamedTuple):
     curves: tuple[CurveRow, ...]
     provenance: Provenance
     statement: str
-    """Who vouches for the labels, for example `expert-labelled by the source, not reviewed here`."""
+    """Who vouches for the labels, for example `labelled by the support team, not reviewed here`."""
     made_at: str
     """UTC, ISO 8601."""
     tuneproof_version: str

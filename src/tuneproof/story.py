@@ -108,7 +108,7 @@ def story(
             case,
             split.train,
             split.dev,
-            Workshop(bench.base(), outside.trainer, at, tell.progress("step")),
+            Workshop(bench.checked_base(), outside.trainer, at, tell.progress("step")),
         ),
         save=lambda a: write_pages.after_tuning(ws, a),
         load=lambda: take(ws, "tune", Adapter),
@@ -165,7 +165,7 @@ def story(
                 adapted=bench.adapted(),
                 gguf_folder=folder("quantize"),
                 chat_template=ws.read("tune", "chat_template.jinja"),
-                licence_text=outside.licence_text(adapter.base.licence),
+                licence_text=bench.licence_text(adapter.base.licence),
                 stops=bench.base().stops,
             ),
             desk=bench.desk("serve", plan),
@@ -202,7 +202,7 @@ def story(
 
     make(
         "publish",
-        lambda _: release_of(ws, verdict, scorer=bench.scorer(), licence_text=outside.licence_text),
+        lambda _: release_of(ws, verdict, scorer=bench.scorer(), licence_text=bench.licence_text),
         save=lambda a: put(ws, "publish", a),
         load=lambda: take(ws, "publish", Release),
         say=lambda a: f"dry run: {sum(len(r.files) for r in a.repos)} files, {len(a.withheld)} withheld",

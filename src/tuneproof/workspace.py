@@ -99,8 +99,8 @@ class Workspace:
         if not path.exists():
             raise MissingArtifact(
                 f"{self.shown(path)} does not exist.",
-                remedy=f"tuneproof init --example licenses --project {self.shown(self.root)}, or with pairs of "
-                f"your own: tuneproof init --pairs FILE --project {self.shown(self.root)}",
+                remedy=f"tuneproof init --example licenses --project {self.shown(self.root)}, or with pairs "
+                f"of your own: tuneproof init --pairs FILE --project {self.shown(self.root)}",
             )
         return read_task(path.read_bytes(), self.shown(path))
 

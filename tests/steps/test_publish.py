@@ -24,6 +24,7 @@ from card_sample import (
     serving,
     verdict,
 )
+from fakes import CHATML
 from tuneproof.artifacts import Case
 from tuneproof.card import render_card
 from tuneproof.errors import BadInput, GateNotPassed, NotReady
@@ -49,6 +50,7 @@ def plan(**changes: object) -> ReleasePlan:
 def texts(made: ReleasePlan, **changes: object) -> dict[str, str]:
     readme = render_card(card_input(files=tuple(rung.file for rung in made.files)))
     fields = {"case": case(), "serving": serving(), "readme": readme, "licence_text": LICENCE_TEXT}
+    fields["template"] = CHATML
     return release_texts(made, **(fields | changes))  # type: ignore[arg-type]
 
 

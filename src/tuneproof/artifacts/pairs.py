@@ -53,7 +53,7 @@ class Reviewed(Artifact):
 
     provenance: Provenance
     statement: str
-    """Printed on the card, for example `expert-labelled by the source, not reviewed here`."""
+    """Printed on the card, for example `labelled by the support team, not reviewed here`."""
     accepted: int
     fixed: int
     deleted: int

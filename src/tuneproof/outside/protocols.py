@@ -64,6 +64,10 @@ class Base(NamedTuple):
     identity: BaseModelIdentity
     folder: Path
     gguf: Path
+    stops: tuple[str, ...] = ("<|im_end|>",)
+    """Texts of the tokens that end a reply, the template's own first."""
+    notes: tuple[str, ...] = ()
+    """Sentences that a person should read, for example which commit a branch was taken to mean."""
 
 
 class BatchModel(Protocol):

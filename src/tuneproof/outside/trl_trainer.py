@@ -17,13 +17,13 @@ from tuneproof.artifacts import Setting, SplitRow
 from tuneproof.artifacts.curves import CurveRow, curves_from_csv, curves_to_csv
 from tuneproof.errors import NotReady
 from tuneproof.outside import machine
+from tuneproof.outside.base_files import TEMPLATE_FILE, context_tokens, end_tokens
 from tuneproof.outside.checkpoints import last_complete
 from tuneproof.outside.files import atomic_write, file_ref
-from tuneproof.outside.merge import TOKENIZER_FILES
 from tuneproof.outside.parts import quiet, require
 from tuneproof.outside.protocols import Base, Progress, Trained, TrainPlan
 from tuneproof.outside.training_watch import Curves, make_watch
-from tuneproof.prompt import messages_for
+from tuneproof.prompt import messages_for, template_switches
 
 DEV_ROWS = 48
 """Most dev pairs on which the loss is measured during training."""
@@ -31,7 +31,9 @@ LOOKS = 4
 """How often the dev loss is measured and a checkpoint kept."""
 _NO_LOSS = -100
 """PyTorch's label for a token that carries no loss."""
-ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", TEMPLATE_FILE)
+_SHOWN = 20
+"""Most rows that a message names."""
 
 
 class TrlTrainer:
@@ -48,7 +50,7 @@ class TrlTrainer:
         with quiet(folder / "run.log"):
             settings = resolve(plan)
             trainer = _build(plan, base, folder)
-            answer_tokens, longest = _check_rows(trainer, base)
+            answer_tokens, longest = _check_rows(trainer, plan, base)
             known = _known_curves(folder)
             resume = last_complete(folder / "checkpoints")
             trainer.add_callback(make_watch(Curves(folder, plan.batch, progress, known if resume else ())))
@@ -130,7 +132,7 @@ def _build(plan: TrainPlan, base: Base, folder: Path) -> Any:
     from trl import SFTTrainer
 
     torch.set_num_threads(machine.cores())
-    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32, use_safetensors=True)
     lora = LoraConfig(
         r=plan.lora_rank,
         lora_alpha=plan.lora_alpha,
@@ -140,11 +142,12 @@ def _build(plan: TrainPlan, base: Base, folder: Path) -> Any:
     )
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
     dev = sorted(plan.dev[:DEV_ROWS], key=lambda row: len(row.input))
+    switches = _switches(base)
     trainer = SFTTrainer(
         model=model,
         args=_arguments(plan, folder),
-        train_dataset=_dataset(plan.rows, plan.system_prompt),
-        eval_dataset=_dataset(dev, plan.system_prompt),
+        train_dataset=_dataset(plan.rows, plan.system_prompt, switches),
+        eval_dataset=_dataset(dev, plan.system_prompt, switches),
         processing_class=tokenizer,
         peft_config=lora,
     )
@@ -189,36 +192,70 @@ def _arguments(plan: TrainPlan, folder: Path) -> Any:
     )
 
 
-def _dataset(rows: Sequence[SplitRow], system_prompt: str) -> Any:
+def _switches(base: Base) -> dict[str, bool | str]:
+    return template_switches((base.folder / TEMPLATE_FILE).read_text(encoding="utf-8"))
+
+
+def _dataset(rows: Sequence[SplitRow], system_prompt: str, switches: dict[str, bool | str]) -> Any:
     from datasets import Dataset
 
+    # TRL renders every row with its own `chat_template_kwargs`; a column of nothing is no column in Arrow.
+    kwargs = {"chat_template_kwargs": switches} if switches else {}
     return Dataset.from_list(
         [
             {
                 "prompt": messages_for(system_prompt, row.input),
                 "completion": [{"role": "assistant", "content": row.output}],
+                **kwargs,
             }
             for row in rows
         ]
     )
 
 
-def _check_rows(trainer: Any, base: Base) -> tuple[int, int]:
-    """Return answer tokens in all rows and the longest row; refuse rows that would teach something else."""
+def _check_rows(trainer: Any, plan: TrainPlan, base: Base) -> tuple[int, int]:
+    """Return answer tokens in all rows and the longest row; refuse rows that would teach something else.
+
+    Raises:
+        NotReady: names every row that is too long, does not train its end, or whose prompt changes once it
+            is answered.
+    """
+    limit, ends = context_tokens(base.folder), frozenset(end_tokens(base.folder))
+    prompts = _prompt_tokens(trainer.processing_class, plan, _switches(base))
     rows = trainer.train_dataset
-    config = json.loads((base.folder / "config.json").read_text(encoding="utf-8"))
-    limit, end = int(config["max_position_embeddings"]), int(trainer.processing_class.eos_token_id)
-    answers, longest = 0, 0
-    for number, (tokens, labels) in enumerate(zip(rows["input_ids"], rows["labels"], strict=True), 1):
+    answers, longest, problems = 0, 0, []
+    for row, prompt, tokens, labels in zip(
+        plan.rows, prompts, rows["input_ids"], rows["labels"], strict=True
+    ):
         answer = [label for label in labels if label != _NO_LOSS]
-        if end not in answer or len(tokens) > limit:
-            what = f"is {len(tokens)} tokens, over {limit}" if len(tokens) > limit else "has no trained end"
-            raise NotReady(
-                f"Training row {number} {what}.",
-                remedy="Shorten or delete that pair and freeze a new version of the split.",
-            )
+        if limit is not None and len(tokens) > limit:
+            problems.append(f"{row.id}: {len(tokens)} tokens, over {limit}")
+        elif tokens[: len(prompt)] != prompt or len(answer) != len(tokens) - len(prompt):
+            problems.append(f"{row.id}: its prompt is rendered otherwise once it is answered")
+        elif not ends & set(answer):
+            problems.append(f"{row.id}: no end of turn is trained")
         answers, longest = answers + len(answer), max(longest, len(tokens))
+    _stop_at(problems, len(plan.rows))
     return answers, longest
+
+
+def _prompt_tokens(tokenizer: Any, plan: TrainPlan, switches: dict[str, bool | str]) -> list[list[int]]:
+    """Return what the runtime will see of every row: TRL only warns, once, where training saw another one."""
+    chats = [messages_for(plan.system_prompt, row.input) for row in plan.rows]
+    texts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True, **switches)
+    return [list(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+
+def _stop_at(problems: list[str], rows: int) -> None:
+    if not problems:
+        return
+    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    raise NotReady(
+        f"{len(problems)} of {rows} training rows cannot be trained:\n  "
+        + "\n  ".join(problems[:_SHOWN])
+        + more,
+        remedy="Shorten or delete those pairs and freeze a new version of the split.",
+    )
 
 
 def _known_curves(folder: Path) -> tuple[CurveRow, ...]:
@@ -238,7 +275,6 @@ def _keep_adapter(trainer: Any, base: Base, folder: Path) -> None:
         folder / "adapter_config.json", (json.dumps(config, indent=2, sort_keys=True) + "\n").encode()
     )
     shutil.move(final / "adapter_model.safetensors", folder / "adapter_model.safetensors")
-    template = next(name for name in TOKENIZER_FILES if name.endswith(".jinja"))
-    shutil.copyfile(base.folder / template, folder / template)
+    shutil.copyfile(base.folder / TEMPLATE_FILE, folder / TEMPLATE_FILE)
     shutil.rmtree(folder / "checkpoints")
     atomic_write(folder / "curves.csv", curves_to_csv(_known_curves(folder)).encode())

@@ -124,7 +124,7 @@ def _largest_group(wanted: int, rows: list[SplitRow]) -> str:
     if largest <= max(1, wanted // 20):
         return ""
     return (
-        f" They fall into {len(sizes)} groups and the largest, around {name!r}, has {largest} rows: a group "
+        f" Groups: {len(sizes)}; the largest, around {name!r}, has {largest} rows, and a group "
         f"of more than {max(1, wanted // 20)} stays in train. Rows that differ only in numbers or in words "
         "of their answer are one group; `split.same_template: apart` parts them, if that is what the task is."
     )

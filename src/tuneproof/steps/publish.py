@@ -24,7 +24,7 @@ from tuneproof.artifacts import (
 )
 from tuneproof.card import lint_card
 from tuneproof.errors import BadInput, GateNotPassed, NotReady
-from tuneproof.modelfile import CHATML_GO, read_modelfile, render_params
+from tuneproof.modelfile import check_template, read_modelfile, render_params
 from tuneproof.names import check_name
 from tuneproof.scan import Finding, scan_text
 
@@ -157,7 +157,7 @@ def resolve_licence(licence: str, *, what: str) -> KnownLicence:
 
 
 def release_texts(
-    plan: ReleasePlan, *, case: Case, serving: Serving, readme: str, licence_text: str
+    plan: ReleasePlan, *, case: Case, serving: Serving, readme: str, licence_text: str, template: str
 ) -> dict[str, str]:
     """Make the small files of the GGUF repository, by name.
 
@@ -170,19 +170,20 @@ def release_texts(
         serving: for the Modelfile that was measured.
         readme: from `render_card`.
         licence_text: full text of the licence of the weights.
+        template: the base's Jinja chat template, as stored with the adapter.
 
     Raises:
         NotReady: the served Modelfile is not the one of this case, or the licence text is another's.
     """
     served = read_modelfile(serving.modelfile)
     task = case.task_file.task
-    if served.gguf_name != serving.model_file or served.system_prompt != task.system_prompt:
+    if served.gguf_name != serving.model_file or served.system_prompt.strip() != task.system_prompt.strip():
         raise NotReady(
             f"The served Modelfile has {served.gguf_name} and the prompt {served.system_prompt[:60]!r}; "
             f"the case has {serving.model_file} and {task.system_prompt[:60]!r}.",
             remedy="Run `tuneproof serve` again.",
         )
-    if served.template != CHATML_GO:
+    if served.template != check_template(template, model=plan.base_name).go:
         raise NotReady(
             "The served Modelfile has another template than the one checked against training.",
             remedy="Run `tuneproof serve` again.",

