@@ -1,4 +1,4 @@
-"""What a user gets wrong, and what is said then: the cases of `docs/evidence/errors.md`, run through the command."""
+"""What a user gets wrong, and what is said then: the cases of `docs/evidence/errors.md`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,16 @@ class Said(NamedTuple):
 
 
 def run(case: Case, root: Path) -> Said:
-    """Make the mistake in `root` and run the command there."""
+    """Make the mistake in `root` and run the command there, without its notes about the work."""
     case.prepare(root)
-    return command(root, *case.arguments)
+    hidden = NEED_WITHOUT.get(case.title)
+    with without(hidden) if hidden else contextlib.nullcontext():
+        return command(root, *case.arguments, "--json")
+
+
+def message(said: Said, root: Path) -> str:
+    """What was said, without the place of the test."""
+    return said.err.replace(str(root), "…").strip()
 
 
 def command(root: Path, *arguments: str) -> Said:
@@ -194,7 +201,12 @@ def held(root: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
-    HOLDERS.append(process.kill)
+
+    def end() -> None:
+        process.kill()
+        process.communicate()
+
+    HOLDERS.append(end)
 
 
 HOLDERS: list[Callable[[], None]] = []
@@ -223,6 +235,7 @@ BROKEN = (
     b'["fifth", "login"]\n'
 )
 
+NO_BASE = dict.fromkeys(("tokenizer.json", "tokenizer_config.json", "model.safetensors"), b"{}")
 CASES: tuple[Case, ...] = (
     Case("no project yet", "an empty folder", lambda root: None, ("run",)),
     Case(
@@ -351,9 +364,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "a base that brings code",
         "`auto_map` in its config.json",
-        base_folder(
-            {"config.json": CONFIG[:-1] + b', "auto_map": {"AutoModel": "m.M"}}', "model.safetensors": b"x"}
-        ),
+        base_folder(NO_BASE | {"config.json": CONFIG[:-1] + b', "auto_map": {"AutoModel": "m.M"}}'}),
         ("run",),
     ),
     Case("a base that is no folder", "`base: ./bse`", with_task(task(tuning={"base": "./bse"})), ("run",)),
@@ -363,6 +374,17 @@ CASES: tuple[Case, ...] = (
     Case("nothing to answer", 'ask ""', with_task(), ("ask", "")),
 )
 """Every mistake of the page, in its order."""
+
+LONG = "a very long answer " * 3000
+WITH_WEIGHTS: tuple[Case, ...] = (
+    Case(
+        "an answer longer than the model's context",
+        "an output of 12,000 words",
+        with_task(task(task={"metric": "exact match"}), edited((4, {"output": LONG}), (9, {"output": LONG}))),
+        ("run", "--until", "tune"),
+    ),
+)
+"""Mistakes that only the base's own tokenizer can see."""
 
 NEED_WITHOUT = {"a missing extra": "pyarrow"}
 """Cases in which a module must count as not installed."""
