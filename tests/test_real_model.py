@@ -41,6 +41,7 @@ GGUF = "SmolLM2-135M-Instruct-licenses-small-v1-F16.gguf"
 FILES = {
     ".lock",
     "ledger.jsonl",
+    "locks/split-v1.lock.json",
     "task.yaml",
     "1-case/case.json",
     "2-drafts/imported.jsonl",

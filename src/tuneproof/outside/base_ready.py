@@ -17,6 +17,7 @@ from tuneproof.outside.base_licence import licence_of
 from tuneproof.outside.files import atomic_write
 from tuneproof.outside.llama_cpp import LlamaRuntime, convert
 from tuneproof.outside.parts import quiet, require
+from tuneproof.outside.tokenizer import load_tokenizer
 from tuneproof.prompt import Message, messages_for, template_switches
 
 _PROBES = (
@@ -167,9 +168,7 @@ class _Tokenizer(NamedTuple):
 
 def _tokenizer(folder: Path) -> _Tokenizer:
     with quiet():
-        from transformers import AutoTokenizer
-
-        loaded = AutoTokenizer.from_pretrained(folder)
+        loaded = load_tokenizer(folder)
     return _Tokenizer(loaded, template_switches((folder / TEMPLATE_FILE).read_text(encoding="utf-8")))
 
 

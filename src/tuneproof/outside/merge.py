@@ -13,6 +13,7 @@ from tuneproof.outside import llama_cpp
 from tuneproof.outside.base_files import TEMPLATE_FILE, TOKENIZER_FILES, end_tokens
 from tuneproof.outside.parts import quiet, require
 from tuneproof.outside.protocols import Answer, Base, Merged
+from tuneproof.outside.tokenizer import load_tokenizer
 from tuneproof.prompt import Message, template_switches
 
 
@@ -110,11 +111,11 @@ class AdaptedModel:
     def __init__(self, base: Base, adapter: Path) -> None:
         require("tune")
         with quiet():
-            from transformers import AutoTokenizer, GenerationConfig
+            from transformers import GenerationConfig
 
             self._model, _ = load_adapted(base, adapter)
             self._model = self._model.merge_and_unload()
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(base.folder)
+            self._tokenizer: Any = load_tokenizer(base.folder)
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

@@ -22,6 +22,7 @@ from tuneproof.outside.checkpoints import last_complete
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.parts import quiet, require
 from tuneproof.outside.protocols import Base, Progress, Trained, TrainPlan
+from tuneproof.outside.tokenizer import load_tokenizer
 from tuneproof.outside.training_watch import Curves, make_watch
 from tuneproof.prompt import messages_for, template_switches
 
@@ -128,7 +129,7 @@ def _device_name() -> str:
 def _build(plan: TrainPlan, base: Base, folder: Path) -> Any:
     import torch
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
+    from transformers import AutoModelForCausalLM, PrinterCallback
     from trl import SFTTrainer
 
     torch.set_num_threads(machine.cores())
@@ -140,7 +141,7 @@ def _build(plan: TrainPlan, base: Base, folder: Path) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    tokenizer = load_tokenizer(base.folder)
     dev = sorted(plan.dev[:DEV_ROWS], key=lambda row: len(row.input))
     switches = _switches(base)
     trainer = SFTTrainer(
