@@ -1,4 +1,4 @@
-"""The tokenizer of training and the one of llama.cpp: the same tokens for any text, numerals of any script."""
+"""The tokenizers of training and of llama.cpp: the same tokens for any text, numerals of any script."""
 
 from __future__ import annotations
 
