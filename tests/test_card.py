@@ -44,7 +44,6 @@ def other_case(**task_file: object) -> Case:
 
 def test_the_head_names_licence_base_and_use() -> None:
     assert {key: HEAD[key] for key in HEAD if key not in ("model-index", "tags")} == {
-        "language": "en",
         "license": "apache-2.0",
         "library_name": "gguf",
         "base_model": "HuggingFaceTB/SmolLM2-135M-Instruct",

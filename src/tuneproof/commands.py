@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import html
 import json
@@ -13,11 +14,12 @@ from pathlib import Path
 
 from tuneproof.artifacts import Case, Serving, Verdict
 from tuneproof.console import Tell
-from tuneproof.errors import BadInput, GateNotPassed
+from tuneproof.errors import BadInput, GateNotPassed, TuneproofError
 from tuneproof.forecast import learn
 from tuneproof.making import Bench
 from tuneproof.outside.machine import seconds
 from tuneproof.pages import main_table
+from tuneproof.scoring import normalise
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps import STEPS, Step, step_of
 from tuneproof.story import Outside, story
@@ -85,7 +87,9 @@ def _walk(
     except GateNotPassed as error:
         blocked = error
     if outside.cache:
-        learn(workspace, outside.cache)
+        # A convenience for the next forecast: nothing that stops it may cost this run its verdict.
+        with contextlib.suppress(TuneproofError, OSError):
+            learn(workspace, outside.cache)
     return blocked
 
 
@@ -147,13 +151,16 @@ def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
     plan = forecast(workspace, there, bench, until=until)
     rows = [(str(step_of(s.verb).number), s.verb, s.state, s.work, _duration(s.seconds)) for s in plan.steps]
     tell.table(("", "step", "state", "what a run would do", "time"), rows, right=(0, 4))
-    cost = "unknown: serving.machine_usd_per_hour is not set" if plan.usd is None else f"{plan.usd:.2f} USD"
-    tell.line(f"Time: about {_duration(plan.seconds)}, scaled from {plan.basis}.")
-    tell.line(f"Money: {cost} for the machine; no step makes a paid call.")
+    if plan.seconds is None:
+        tell.line(f"Time: not known, {plan.basis}.")
+    else:
+        tell.line(f"Time: about {_duration(plan.seconds)}, scaled from {plan.basis}.")
+    machine = "not known" if plan.usd is None else f"{plan.usd:.2f} USD"
+    tell.line(f"Money: no step makes a paid call; the machine's time: {machine}.")
     tell.json(
         {
             "steps": [s._asdict() for s in plan.steps],
-            "seconds": round(plan.seconds, 1),
+            "seconds": None if plan.seconds is None else round(plan.seconds, 1),
             "basis": plan.basis,
             "machine_usd": plan.usd,
         }
@@ -179,8 +186,15 @@ def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell
     tell.line(f"Curves:  {shown}/5-adapter/curves.png")
     if workspace.made("publish"):
         tell.line(f"Release: {shown}/10-release (a dry run; nothing left this machine)")
-    tell.line(f'Ask it:  tuneproof ask "Licensed under the MIT license" --project {shown}')
+    tell.line(f'Ask it:  tuneproof ask "{_example_input(workspace)}" --project {shown}')
     tell.json(json.loads(verdict.model_dump_json()))
+
+
+def _example_input(workspace: Workspace) -> str:
+    """Return a short input of dev, to try the model on."""
+    texts = [pair.input for pair in take_split(workspace).dev.pairs]
+    plain = [text for text in texts if len(text) <= 80 and not set(text) & set('"$`\\\n!')]
+    return min(plain, key=len, default="…")
 
 
 def _stop_unless_passed(workspace: Workspace, verdict: Verdict) -> None:
@@ -251,7 +265,7 @@ def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Ou
     took = (seconds() - began) * 1000
     runtime.close()
     tell.line(answer.text)
-    if not re.fullmatch(task.answer_pattern, answer.text.strip()):
+    if not re.fullmatch(task.answer_pattern, normalise(answer.text)):
         tell.note("This reply does not have the form of an answer.", style="yellow")
     tell.json(
         {"text": answer.text, "finish": answer.finish, "ms": round(took, 1), "file": serving.model_file}

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tuneproof.artifacts import Adapter, Case, Comparison, Serving, Split, TaskFile
+from tuneproof.artifacts.case import TuningSection
 from tuneproof.artifacts.curves import curves_from_csv
-from tuneproof.making import Bench, Outside
+from tuneproof.making import Bench, Outside, frozen_lock
 from tuneproof.outside import machine
 from tuneproof.outside.files import atomic_write
-from tuneproof.shelves import kept_lock, replies_of, take, take_case, take_drafts, take_split
+from tuneproof.shelves import replies_of, take, take_case, take_drafts, take_split
 from tuneproof.steps import STEPS, step_of
 from tuneproof.steps.draft import draft
 from tuneproof.steps.freeze import freeze
@@ -44,8 +45,11 @@ class Speeds(NamedTuple):
     """Merging, converting and quantizing, all files."""
 
 
-REFERENCE = Speeds("the demo in docs/evidence, on AMD EPYC with 2 cores", 236.0, 0.42, 0.16, 36.0)
-"""For a machine on which no project was finished yet; of the 135M base."""
+REFERENCE = Speeds(
+    "the demo in docs/evidence: SmolLM2-135M-Instruct on AMD EPYC with 2 cores", 236.0, 0.42, 0.16, 36.0
+)
+"""For the default base on a machine on which no project was finished yet."""
+NOT_KNOWN = "no project with this base was finished on this machine yet"
 
 
 class Forecast(NamedTuple):
@@ -64,7 +68,8 @@ class Plan(NamedTuple):
     steps: tuple[Forecast, ...]
     basis: str
     """Where the times come from."""
-    seconds: float
+    seconds: float | None
+    """None: no speed of this base is known."""
     usd: float | None
     """At the price of the machine in task.yaml; None where there is none. No step makes a paid call."""
 
@@ -77,7 +82,9 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
     """
     task_file = workspace.task_file()
     last = step_of(until).number
-    speeds = _known(outside.cache, task_file.tuning.base) or REFERENCE
+    speeds = _known(outside.cache, task_file.tuning.base)
+    if last >= step_of("tune").number:
+        bench.check_own_code()
     known = _work(*_in_memory(workspace, outside, bench), speeds) if last >= step_of("freeze").number else {}
     steps = []
     for step in STEPS[:last]:
@@ -87,8 +94,10 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
         steps.append(
             Forecast(step.verb, state, "nothing: it is fresh" if fresh else work, None if fresh else took)
         )
-    total = sum(step.seconds or 0.0 for step in steps)
     price = task_file.serving.machine_usd_per_hour
+    if speeds is None:
+        return Plan(tuple(steps), NOT_KNOWN, None, None)
+    total = sum(step.seconds or 0.0 for step in steps)
     return Plan(tuple(steps), speeds.where, total, total / 3600 * price if price else None)
 
 
@@ -103,12 +112,11 @@ def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Ca
         if "draft" in fresh
         else draft(case, outside.sources, bench.pairs, bench.problem_of)
     )
-    name, version = case.task_file.name, case.task_file.split.version
-    before = outside.frozen_before(name, version) or kept_lock(workspace, version)
+    before = frozen_lock(workspace, outside, case.task_file)
     return case, freeze(case, review(case, drafts), frozen_before=before)
 
 
-def _work(case: Case, split: Split, speeds: Speeds) -> dict[str, tuple[str, float | None]]:
+def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[str, float | None]]:
     task_file = case.task_file
     test, dev, train = len(split.test.items), len(split.dev.pairs), len(split.train.pairs)
     rows = split.train.pairs[: task_file.tuning.rows]
@@ -116,19 +124,24 @@ def _work(case: Case, split: Split, speeds: Speeds) -> dict[str, tuple[str, floa
     tried = len(task_file.comparison.shots) * min(dev, task_file.comparison.shots_dev_items)
     files = 1 + len(task_file.quantization.ladder)
     calls = tried + 2 * test
-    return {
-        "freeze": (f"{train} train, {dev} dev, {test} test rows, locked", None),
-        "tune": (
-            f"{len(rows)} of {train} pairs, {task_file.tuning.epochs} epochs, about {tokens:,.0f} tokens",
-            tokens / speeds.tokens_per_s,
-        ),
-        "compare": (
-            f"{calls} calls of the base, {test} of the adapter, cheap rivals",
-            calls * speeds.base_s + test * speeds.tuned_s,
-        ),
-        "quantize": (f"{files} GGUF files", speeds.quantize_s),
-        "serve": (f"{files} files × {test} items", files * test * speeds.tuned_s),
+    work = {
+        "freeze": f"{train} train, {dev} dev, {test} test rows, locked",
+        "tune": f"{len(rows)} of {train} pairs, {task_file.tuning.epochs} epochs, about {tokens:,.0f} tokens",
+        "compare": f"{calls} calls of the base, {test} of the adapter, cheap rivals",
+        "quantize": f"{files} GGUF files",
+        "serve": f"{files} files × {test} items",
     }
+    times = (
+        {}
+        if speeds is None
+        else {
+            "tune": tokens / speeds.tokens_per_s,
+            "compare": calls * speeds.base_s + test * speeds.tuned_s,
+            "quantize": speeds.quantize_s,
+            "serve": files * test * speeds.tuned_s,
+        }
+    )
+    return {verb: (text, times.get(verb)) for verb, text in work.items()}
 
 
 def _tokens(task_file: TaskFile, texts: Sequence[str]) -> float:
@@ -138,7 +151,7 @@ def _tokens(task_file: TaskFile, texts: Sequence[str]) -> float:
 
 def learn(workspace: Workspace, cache: Path) -> None:
     """Keep the speeds of a finished project in the cache folder, for the next forecast on this machine."""
-    if any(workspace.made(verb) is None for verb in ("tune", "compare", "quantize", "serve")):
+    if any(workspace.state(verb).state != "fresh" for verb in ("tune", "compare", "quantize", "serve")):
         return
     case, adapter = take_case(workspace), take(workspace, "tune", Adapter)
     curves = curves_from_csv(workspace.read("tune", "curves.csv"))
@@ -172,10 +185,12 @@ def _key(base: str) -> str:
 
 def _known(cache: Path | None, base: str) -> Speeds | None:
     found = _all(cache).get(_key(base)) if cache else None
-    return Speeds(*found) if found else None  # type: ignore[arg-type]
+    if isinstance(found, list) and len(found) == len(Speeds._fields):
+        return Speeds(*found)
+    return REFERENCE if base == TuningSection().base else None
 
 
-def _all(cache: Path) -> dict[str, list[object]]:
+def _all(cache: Path) -> dict[str, Any]:
     path = cache / SPEEDS
     try:
         found = json.loads(path.read_bytes()) if path.exists() else {}

@@ -25,10 +25,10 @@ from tuneproof.outside.machine import seconds
 from tuneproof.outside.own_code import references
 from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
 from tuneproof.scoring import Scorer, expected_problem
-from tuneproof.shelves import TestDesk
+from tuneproof.shelves import TestDesk, kept_lock
 from tuneproof.steps import step_of
 from tuneproof.steps.compare import Desk, Rule, plan_of
-from tuneproof.steps.draft import Source
+from tuneproof.steps.draft import BUNDLED, Source
 from tuneproof.workspace import Workspace
 
 A = TypeVar("A", bound=Artifact)
@@ -130,6 +130,7 @@ class Bench:
         self._workspace, self._outside, self._task_file, self._tell = workspace, outside, task_file, tell
         self._base: Base | None = None
         self._scorer: Scorer | None = None
+        self._scored_with: dict[str, str] = {}
 
     def base(self) -> Base:
         """Return the base."""
@@ -147,9 +148,27 @@ class Bench:
 
     def checked_base(self) -> Base:
         """Return the base, once all else that later steps need is known to be there: training is long."""
+        self.check_own_code()
+        return self.base()
+
+    def check_own_code(self) -> None:
+        """Load the metric and the rule, so that a missing file is told before anything is spent."""
         self.scorer()
         self._outside.rule(self._task_file, self._workspace.root)
-        return self.base()
+
+    def same_base(self, adapter: Adapter) -> Base:
+        """Return the base, which must be the one that the adapter was trained on.
+
+        Raises:
+            NotReady: it was changed since: another commit, another folder, or made into other files.
+        """
+        base = self.base()
+        if base.identity == adapter.base:
+            return base
+        raise NotReady(
+            f"5-adapter was trained on {_named(adapter.base)}; tuning.base is now {_named(base.identity)}.",
+            remedy=f"tuneproof tune --again --project {self._workspace.shown(self._workspace.root)}",
+        )
 
     def licence_text(self, licence: str) -> str:
         """Return the text of the base's licence: ours, or the one beside its weights, or where to look."""
@@ -162,14 +181,16 @@ class Bench:
                 "found beside them.\n"
             )
 
-    def adapted(self) -> BatchModel:
+    def adapted(self, adapter: Adapter) -> BatchModel:
         """Return the base with the adapter, in the trainer's own engine."""
-        return self._outside.adapted(self.base(), self._workspace.folder("tune"))
+        return self._outside.adapted(self.same_base(adapter), self._workspace.folder("tune"))
 
     def scorer(self) -> Scorer:
         """Return the metric with what it needs."""
-        if self._scorer is None:
+        found = self.files()
+        if self._scorer is None or found != self._scored_with:  # own code may be edited during a long run
             self._scorer = self._outside.scorer(self._task_file, self._workspace.root)
+            self._scored_with = found
         return self._scorer
 
     def problem_of(self, output: str) -> str:
@@ -192,3 +213,18 @@ class Bench:
         """Return what a comparison works with."""
         rule = self._outside.rule(self._task_file, self._workspace.root) if verb == "compare" else None
         return Desk(TestDesk(self._workspace, verb), self._tell.progress, plan, self.scorer(), rule)
+
+
+def _named(identity: BaseModelIdentity) -> str:
+    return (
+        f"{identity.source} (weights {identity.weights_sha256[:12]}…, revision {identity.revision or 'none'})"
+    )
+
+
+def frozen_lock(workspace: Workspace, outside: Outside, task_file: TaskFile) -> SplitLock | None:
+    """Return the lock that the split must equal: of a bundled case, or of this project's own version."""
+    version = task_file.split.version
+    bundled = None
+    if task_file.data.source.startswith(BUNDLED):
+        bundled = outside.frozen_before(task_file.name, version)
+    return bundled or kept_lock(workspace, version)

@@ -27,38 +27,46 @@ class Table(NamedTuple):
 
 
 def shown(value: object) -> object:
+    """Return a value as a page shows it: a dash for nothing, odd characters visible."""
     if value is None:
         return NOTHING
     return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
 def shown_in_markdown(value: object) -> object:
+    """The same, with Markdown's marks escaped."""
     value = shown(value)
     return value if isinstance(value, Markup) or not isinstance(value, str) else escaped(value)
 
 
 def percent(share: float) -> str:
+    """`0.575` → `57.5 %`."""
     return f"{100 * share:.1f} %"
 
 
 def rated(share: float, interval: Interval) -> str:
+    """A share with its interval, in percent."""
     return f"{percent(share)} ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
 def level(confidence: float) -> str:
+    """`0.95` → `95 %`."""
     return f"{100 * confidence:g} %"
 
 
 def signed(share: float) -> str:
+    """A difference in points, with a real minus sign."""
     value = round(100 * share, 1)
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{abs(value):.1f}"
 
 
 def count(number: int) -> str:
+    """`1700` → `1,700`."""
     return f"{number:,}"
 
 
 def milliseconds(value: float | None) -> str:
+    """A time in milliseconds, one decimal below ten."""
     if value is None:
         return NOTHING
     return f"{value:.1f} ms" if value < 9.95 else f"{value:,.0f} ms"
@@ -73,14 +81,17 @@ def dollars(value: float | None) -> str:
 
 
 def p_value(value: float) -> str:
+    """Four digits, or `< 0.0001`."""
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def megabytes(size: int) -> str:
+    """Bytes → megabytes of 10⁶ bytes."""
     return f"{size / 1e6:,.1f} MB"
 
 
 def duration(seconds: float) -> str:
+    """Seconds, or minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from tuneproof.outside.machine import seconds
 
 Predict = Callable[[str], str]
 
+_LONE = re.compile("[\ud800-\udfff]")
+"""Half a character, which no file can hold."""
 MOST_CLASSES = 400
 """Different answers beyond which a classifier is not fitted: it would take minutes and know each one once."""
 
@@ -51,7 +54,7 @@ def rule_rival(reference: str, rule: Callable[[str], object]) -> Rival:
 
     def predict(text: str) -> str:
         answer = rule(text)
-        if answer is None or isinstance(answer, str):
+        if answer is None or (isinstance(answer, str) and not _LONE.search(answer)):
             return answer or ""
         raise BadInput(
             f"{reference} returned {answer!r:.80} for {text[:80]!r}.",

@@ -40,6 +40,11 @@ def run_init(
         raise BadInput(
             "--example and --pairs both bring a task.yaml.", remedy="Give one of them: tuneproof init --help"
         )
+    if reviewed_by is not None and not reviewed_by.strip():
+        raise BadInput(
+            "--reviewed-by names nobody.",
+            remedy='Say who labelled the pairs: --reviewed-by "the support team"',
+        )
     if pairs is not None:
         _from_pairs(workspace, pairs, reviewed_by, tell)
     elif example is not None:
@@ -59,7 +64,12 @@ def _from_pairs(workspace: Workspace, pairs: Path, reviewed_by: str | None, tell
         )
     rows = read_rows(pairs, shown=str(pairs))
     # Seen from task.yaml, so that the project folder and its data can move together.
-    source = Path(os.path.relpath(pairs, workspace.root)).as_posix()
+    source = Path(os.path.relpath(pairs.resolve(), workspace.root.resolve())).as_posix()
+    if not source.isprintable():
+        raise BadInput(
+            f"The name of {source!r} holds characters that task.yaml cannot hold.",
+            remedy="Rename the file and run the command again.",
+        )
     guess = guess_task(rows, source=source, name=pairs.name.split(".")[0], reviewed_by=reviewed_by)
     workspace.write_task(task_yaml(guess))
     tell.table(("setting", "guessed", "from"), told(guess))

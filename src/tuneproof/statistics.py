@@ -229,33 +229,6 @@ def p95(values: Sequence[float]) -> float | None:
     return percentile(values, share=0.95)
 
 
-def mean_interval(
-    values: Sequence[float], *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap of a mean, seeded, so the same values give the same interval.
-
-    Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-
-    Args:
-        values: one number an item.
-        confidence: two-sided level.
-        resamples: bootstrap samples.
-        seed: of the generator.
-
-    Raises:
-        ValueError: no value, or one that is no number.
-    """
-    import numpy as np
-
-    _check_confidence(confidence)
-    known = np.asarray(_ordered(values))
-    generator = np.random.default_rng(seed)
-    means = known[generator.integers(0, len(known), size=(resamples, len(known)))].mean(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high))
-
-
 def power(n: int, *, gain: float, breaks: float, alpha: float = 0.025) -> float:
     """Chance that the gate passes, if the tune truly fixes `gain + breaks` of the items and breaks `breaks`.
 

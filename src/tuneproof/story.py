@@ -10,12 +10,11 @@ from collections.abc import Iterator
 
 from tuneproof.artifacts import Adapter, Comparison, Ladder, Release, Reply, Serving, TestSet, Verdict
 from tuneproof.console import Tell
-from tuneproof.making import Bench, Maker, Outside
+from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.pages import release_of, write_pages
 from tuneproof.shelves import (
     in_test_order,
     keep_lock,
-    kept_lock,
     put,
     put_drafts,
     put_reviewed,
@@ -87,8 +86,7 @@ def story(
     yield "review"
 
     _check_lock(ws, redo=again and only == "freeze")
-    version = task_file.split.version
-    frozen_before = outside.frozen_before(task_file.name, version) or kept_lock(ws, version)
+    frozen_before = frozen_lock(ws, outside, task_file)
     split = make(
         "freeze",
         lambda _: freeze(case, reviewed, frozen_before=frozen_before),
@@ -125,9 +123,9 @@ def story(
         lambda _: compare(
             case,
             split,
-            base=bench.base(),
+            base=bench.same_base(adapter),
             engine=outside.engine,
-            adapted=bench.adapted(),
+            adapted=bench.adapted(adapter),
             desk=bench.desk("compare", plan),
         ),
         save=lambda a: put(ws, "compare", a),
@@ -143,7 +141,7 @@ def story(
         lambda at: quantize(
             case,
             adapter,
-            base=bench.base(),
+            base=bench.same_base(adapter),
             tools=outside.tools,
             folders=(folder("tune"), at / "merged", at),
             progress=tell.progress("file"),
@@ -162,11 +160,11 @@ def story(
             ladder,
             kitchen=Kitchen(
                 engine=outside.engine,
-                adapted=bench.adapted(),
+                adapted=bench.adapted(adapter),
                 gguf_folder=folder("quantize"),
                 chat_template=ws.read("tune", "chat_template.jinja"),
                 licence_text=bench.licence_text(adapter.base.licence),
-                stops=bench.base().stops,
+                stops=bench.same_base(adapter).stops,
             ),
             desk=bench.desk("serve", plan),
         ),

@@ -74,13 +74,14 @@ def headline_and_decision(
             f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse "
             f"({titles[least_sure.against]}).",
         )
+    beaten = "every cheap rival" if set(not_measured) <= {FRONTIER} else "every cheap rival that was fitted"
     if FRONTIER in not_measured:
         return (
             "not_enough_evidence",
-            "Not enough evidence to move: the tuned model passes the gate and beats every cheap rival; "
+            f"Not enough evidence to move: the tuned model passes the gate and beats {beaten}; "
             "the frontier was not measured.",
         )
-    return "move", "Move: the tuned model passes the gate and beats every cheap rival."
+    return "move", f"Move: the tuned model passes the gate and beats {beaten}."
 
 
 def paragraph_of(
@@ -143,13 +144,18 @@ def _gate_of(verdict: Verdict, served: ArmResult) -> Gate:
     return next(g for g in verdict.gates if g.file == served.arm.file)
 
 
+_RIVAL_WINS = " Use that rival: it costs nothing to run."
+_RULE_WINS = " Keep that rule: it does the job already."
+
+
 def _rival_sentence(verdict: Verdict) -> str:
     strongest = min(verdict.rivals, key=lambda c: c.difference)
     rival = next(a for a in verdict.arms if a.arm.name == strongest.against)
     numbers = f"{points(abs(strongest.difference))[1:]}"
     where = "ahead of" if strongest.difference > 0 else "behind" if strongest.difference < 0 else "level with"
     interval = f"({span(strongest.interval, signed=True)}, {p_value(strongest.p_one_sided)})"
-    advice = " Use that rival: it costs nothing to run." if strongest.difference < 0 else ""
+    advice = _RULE_WINS if rival.arm.name == "rule" else _RIVAL_WINS
+    advice = advice if strongest.difference < 0 else ""
     return (
         f"The best cheap rival, {rival.arm.title}, has {percent(rival.rate)}: the tuned model is "
         f"{numbers} {where} it {interval}.{advice}"

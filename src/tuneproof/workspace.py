@@ -38,6 +38,7 @@ class Made(Artifact):
     """`made.json`: what a finished step made, and from what."""
 
     step: str
+    """The step's command."""
     artifact: str
     """Digest of the step's artifact, without times: the same work again gives the same digest."""
     record: str = ""
@@ -47,16 +48,22 @@ class Made(Artifact):
     settings: dict[str, str]
     """Dotted place in task.yaml → hash of its value; `file of …` → hash of the file that is named there."""
     files: tuple[FileRef, ...]
+    """What is in the folder, by size and hash."""
     tuneproof: str
+    """Version that made it."""
     made_at: str
+    """UTC, ISO 8601."""
     seconds: float
+    """How long the last run of the step took."""
 
 
 class Begun(Artifact):
     """`begun.json`: a step in the making."""
 
     made_from: dict[str, str]
+    """Folder → digest of its artifact."""
     settings: dict[str, str]
+    """Dotted place in task.yaml → hash of its value."""
 
 
 class State(Artifact):
@@ -197,7 +204,9 @@ class Workspace:
 
     def _digest(self, verb: str, with_times: bool) -> str:
         made = self.made(verb)
-        return "" if made is None else made.record if with_times else made.artifact
+        if made is None:
+            return ""
+        return (made.record or made.artifact) if with_times else made.artifact
 
     # Making a step
 
@@ -218,6 +227,9 @@ class Workspace:
         path = folder / BEGUN
         interrupted = path.exists() and not (folder / MADE).exists()
         if not (interrupted and path.read_bytes() == begun):
+            (folder / MADE).unlink(
+                missing_ok=True
+            )  # first: a kill in between must not leave a step half there
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             atomic_write(path, begun)
@@ -264,6 +276,7 @@ class Workspace:
 
     def forget(self, verb: str) -> None:
         """Make a step count as not made, so that it is made again."""
+        (self.folder(verb) / MADE).unlink(missing_ok=True)
         shutil.rmtree(self.folder(verb), ignore_errors=True)
 
     # Reading and writing files of a step

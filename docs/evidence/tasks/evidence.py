@@ -49,6 +49,7 @@ EDITS: dict[str, dict[str, str]] = {
         "attribution": "\"Package descriptions, sections and debtags of Debian 12, by Debian's maintainers "
         'and volunteers, https://www.debian.org; selected and shortened."',
         "own_label_scheme": "true",
+        "group_column": "source",
         "high_volume": "true",
         "machine_usd_per_hour": "0.10",
     },
@@ -102,7 +103,10 @@ def edit(path: Path, changes: dict[str, str]) -> None:
     text = path.read_text("utf-8")
     for key, value in changes.items():
         text, count = re.subn(
-            rf"(?m)^( *){key}: .*$", lambda m, k=key, v=value: f"{m[1]}{k}: {v}", text, count=1
+            rf"(?m)^( *){key}: (?:[>|]-?\n(?:\1 +.*\n?)+|.*\n)",
+            lambda m, k=key, v=value: f"{m[1]}{k}: {v}\n",
+            text,
+            count=1,
         )
         if not count:
             sys.exit(f"{path.name} has no key {key!r}")

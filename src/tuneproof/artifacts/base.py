@@ -62,6 +62,7 @@ class FileRef(Record):
     """A large file, by name, size and content; the bytes stay on disk."""
 
     name: str
+    """File name, without a folder."""
     bytes: int
     """Size in bytes."""
     sha256: str
@@ -72,6 +73,8 @@ class Setting(Record):
     """A resolved setting, with where its value came from."""
 
     name: str
+    """As in task.yaml or in the trainer."""
     value: str | int | float | bool | None
+    """What was used."""
     origin: str
     """For example `task.yaml`, `default`, or `this machine: no bf16 instructions`."""

@@ -49,6 +49,7 @@ class TaskSection(Record):
     answer_pattern: str = ".+"
     """Regular expression that a well-formed reply matches in full (white space folded)."""
     max_new_tokens: int = Field(default=48, ge=1, le=4096)
+    """Longer replies are cut, and counted as cut."""
 
     @field_validator("answer_pattern")
     @classmethod
@@ -95,11 +96,17 @@ class PressureSection(Record):
     """Why a tune could pay. All false means: not yet."""
 
     exact_format: bool = False
+    """The output must have one exact form."""
     high_volume: bool = False
+    """Called so often that the price of a call adds up."""
     low_latency: bool = False
+    """Answers are needed faster than an API gives them."""
     privacy: bool = False
+    """The inputs must not leave the house."""
     own_label_scheme: bool = False
+    """The labels follow a scheme of your own that a prompt conveys badly."""
     calls_per_month: int | None = Field(default=None, ge=0)
+    """Null leaves the price of a month open."""
     fresh_facts: bool = False
     """The right answer depends on facts that change, or differ by user: retrieval, not a tune."""
     broad_reasoning: bool = False
@@ -134,6 +141,7 @@ class DataSection(Record):
     licence: str = Field(min_length=1)
     """SPDX id of the data's licence, or `unknown`, which blocks publishing."""
     attribution: str = ""
+    """Printed on the card where the licence asks for it."""
 
     @field_validator("reviewed_by")
     @classmethod
@@ -147,8 +155,11 @@ class SplitSection(Record):
     """Sizes in rows; whole groups move together, so a part can be short by less than one group."""
 
     test: int = Field(default=200, ge=50)
+    """Items that are never trained on."""
     dev: int = Field(default=100, ge=10)
+    """Pairs for choices: shots, checkpoints."""
     version: int = Field(default=1, ge=1)
+    """Another split needs another number."""
     same_template: Literal["together", "apart"] = "together"
     """Whether rows that are equal but for numbers, addresses and the words of their answer share a group."""
 
@@ -163,12 +174,17 @@ class TuningSection(Record):
     rows: int | None = Field(default=None, ge=1)
     """Training pairs to use; null means all of them."""
     epochs: int = Field(default=3, ge=1, le=100)
+    """How often each pair is seen."""
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
+    """Of the adapter's weights, at its highest."""
     batch: int = Field(default=8, ge=1)
     """Pairs per optimizer step."""
     lora_rank: int = Field(default=16, ge=1)
+    """Size of the adapter."""
     lora_alpha: int = Field(default=32, ge=1)
-    seed: int = 0
+    """Scale of the adapter; twice the rank is usual."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Order of the pairs and start of the adapter."""
 
 
 class ComparisonSection(Record):
@@ -180,7 +196,7 @@ class ComparisonSection(Record):
     """Dev pairs on which the number of shots is chosen."""
     frontier: str | None = None
     """Model id of the frontier arm; null means not measured."""
-    rule: str | None = Field(default=None, pattern=OWN_CODE.pattern)
+    rule: str | None = Field(default=None, pattern=f"^{OWN_CODE.pattern}$")
     """`module:function` that already does the job without a model; measured beside the models."""
 
 
@@ -192,20 +208,25 @@ class GateSection(Record):
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Two-sided level of every interval."""
     frontier_margin_points: float = Field(default=5.0, gt=0, le=20)
+    """Points behind the frontier that still count as equal."""
     quant_margin_points: float = Field(default=3.0, gt=0, le=20)
+    """Points that a smaller file may lose and still count as equal."""
 
 
 class QuantizationSection(Record):
     """The GGUF files to make besides f16."""
 
     ladder: tuple[Literal["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"], ...] = ("Q8_0", "Q4_K_M")
+    """From larger to smaller; each file is measured."""
 
 
 class ServingSection(Record):
     """How the model is served and what the machine costs."""
 
     model_name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    """Name of the model in Ollama."""
     num_ctx: int = Field(default=4096, ge=256)
+    """Tokens of prompt, examples and reply together."""
     machine_usd_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Price of the machine that answers; null leaves the cost of local arms unknown."""
 
@@ -218,15 +239,25 @@ class TaskFile(Record):
     title: str = Field(min_length=1)
     """One line, printed at the top of the report."""
     task: TaskSection
+    """What goes in, what comes out, what counts as right."""
     scoring: ScoringSection = ScoringSection()
+    """What the metric needs to know."""
     pressures: PressureSection
+    """Why a tune could pay."""
     data: DataSection
+    """Where the pairs come from."""
     split: SplitSection = SplitSection()
+    """Sizes of the test and of dev."""
     tuning: TuningSection = TuningSection()
+    """The base, and how it is trained."""
     comparison: ComparisonSection = ComparisonSection()
+    """What the tuned model is measured against."""
     gate: GateSection = GateSection()
+    """When a result counts."""
     quantization: QuantizationSection = QuantizationSection()
+    """Which files are made."""
     serving: ServingSection
+    """How the model is served, and at what price."""
 
     @model_validator(mode="after")
     def _threshold_of_a_graded_metric(self) -> TaskFile:
@@ -242,12 +273,17 @@ class Triage(Record):
     """Whether a tune makes sense at all, from the pressures alone."""
 
     advice: Advice
+    """Whether to tune, or what to do instead."""
     reasons: tuple[str, ...]
+    """Why, one reason each."""
 
 
 class Case(Artifact):
     """The task file, the triage verdict and the one-paragraph case."""
 
     task_file: TaskFile
+    """The settings as they were when the case was made; later steps work with these."""
     triage: Triage
+    """Whether a tune makes sense."""
     paragraph: str
+    """The case in one paragraph, for a person."""

@@ -11,8 +11,11 @@ class Pair(Record):
     """One input with the output that the model should learn."""
 
     id: str
+    """Names the pair in every report."""
     input: str
+    """What goes in."""
     output: str
+    """What should come out."""
     source: str
     """File and line, or call, that this pair came from."""
     group: str | None = None
@@ -23,10 +26,15 @@ class Provenance(Record):
     """Where the outputs came from. Drafted pairs need a review here; imported ones need an authority."""
 
     kind: Literal["imported", "drafted"]
+    """Imported pairs need an authority, drafted ones a review."""
     source: str
+    """Package, file or folder."""
     source_version: str
+    """Version of the package, or the start of the file's hash."""
     licence: str
+    """SPDX id of the data's licence."""
     attribution: str
+    """As the licence asks for it."""
 
 
 class LeftOut(Record):
@@ -35,13 +43,16 @@ class LeftOut(Record):
     place: str
     """File and line."""
     reason: str
+    """Why it is no pair."""
 
 
 class Drafts(Artifact):
     """Every pair before review, in a fixed order."""
 
     provenance: Provenance
+    """Where they came from."""
     pairs: tuple[Pair, ...]
+    """In the order of the source."""
     left_out: dict[str, int] = {}
     """Reason → number of source rows that did not become a pair."""
     rejected: tuple[LeftOut, ...] = ()
@@ -52,9 +63,14 @@ class Reviewed(Artifact):
     """Every pair that may go on, and on whose word."""
 
     provenance: Provenance
+    """Where they came from."""
     statement: str
     """Printed on the card, for example `labelled by the support team, not reviewed here`."""
     accepted: int
+    """Pairs that go on as they are."""
     fixed: int
+    """Pairs that go on changed."""
     deleted: int
+    """Pairs that do not go on."""
     pairs: tuple[Pair, ...]
+    """Stored in `2-drafts`."""

@@ -14,12 +14,18 @@ class Serving(Artifact):
     measured: ClassVar[frozenset[str]] = frozenset({"cold_start_ms", "machine"})
 
     runtime: str
+    """Name and version of the engine."""
     model_file: str
     """The file that `tuneproof ask` uses and the Modelfile names."""
     modelfile: str
     """Text of the Modelfile."""
     parity: Parity
+    """Of the last file that was measured."""
     arms: tuple[ArmResult, ...]
+    """One a file."""
     cold_start_ms: float
+    """Loading the served file and its first token, in milliseconds."""
     plan_digest: str
+    """The plan that all arms share."""
     machine: str
+    """Processor, cores, memory."""

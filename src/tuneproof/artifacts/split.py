@@ -9,9 +9,13 @@ class SplitRow(Record):
     """A pair with the group that keeps its twins on the same side."""
 
     id: str
+    """Of the pair."""
     group: str
+    """Named after the first row of its group."""
     input: str
+    """What goes in."""
     output: str
+    """What should come out."""
 
 
 class Item(SplitRow):
@@ -42,7 +46,9 @@ class RowLock(Record):
     """One row's place and content."""
 
     id: str
+    """Of the row."""
     sha256: str
+    """Of the row's canonical JSON."""
 
 
 class PartLock(Record):
@@ -51,27 +57,37 @@ class PartLock(Record):
     sha256: str
     """Over the row hashes in order: a changed, added, removed or moved row changes it."""
     rows: tuple[RowLock, ...]
+    """In order."""
 
 
 class SplitLock(Artifact):
     """`split.lock.json`: what was frozen, by hash."""
 
     case: str
+    """Name of the case."""
     version: int
+    """`split.version` of task.yaml."""
     method: str
+    """How the rows were divided."""
     prompt_sha256: str
     """Hash of the messages that the prompt maker builds for every test item."""
     train: PartLock
+    """The pairs to learn from."""
     dev: PartLock
+    """The pairs to choose on."""
     test: PartLock
+    """The items to measure on."""
 
 
 class Twin(Record):
     """Two rows on different sides, and how alike they are."""
 
     test_id: str
+    """The test item."""
     other_id: str
+    """The row that it resembles."""
     other_part: str
+    """Where that row is: `dev` or `train`."""
     similarity: float
     """Word-set Jaccard, 0 to 1."""
 
@@ -86,22 +102,32 @@ class LeakReport(Artifact):
     near: int
     """Test inputs at or above `near_threshold` similarity to a train or dev input; must be 0."""
     straddling_groups: int
+    """Groups with rows on both sides; must be 0."""
     near_threshold: float
+    """Word-set Jaccard from which two inputs are near twins."""
     groups: int
+    """Number of groups."""
     largest_group: int
+    """Rows in the largest one."""
     unseen_outputs: int
     """Test items whose output never occurs in train; kept, and reported apart."""
     nearest: tuple[Twin, ...]
+    """The most similar pairs across the sides, for a person to read."""
 
 
 class Split(Artifact):
     """The frozen division of the reviewed pairs. Made once; never edited."""
 
     train: TrainSet
+    """What a model may learn from."""
     dev: DevSet
+    """What choices are made on."""
     test: TestSet
+    """What is measured on."""
     lock: SplitLock
+    """What was frozen, by hash."""
     leaks: LeakReport
+    """What was checked across the sides."""
 
 
 def row_hash(row: SplitRow) -> str:

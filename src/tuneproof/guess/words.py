@@ -65,7 +65,9 @@ def system_prompt(guess: MetricGuess, outputs: Sequence[str], column: str | None
         "nothing else",
     }.get(guess.metric, f"Answer with {thing} and nothing else")
     common = _common(outputs) if guess.metric in {"set match", "exact match"} else []
-    return f"{order}, for example {' or '.join(common)}" if common else f"{order}."
+    if common:
+        return f"{order}, for example {' or '.join(common)}"
+    return order if order.endswith("…") else f"{order}."
 
 
 def _common(outputs: Sequence[str]) -> list[str]:

@@ -58,7 +58,10 @@ def find_base(section: TuningSection, root: Path) -> Base:
 
 
 def _find(name: str, revision: str | None, root: Path) -> _Found:
-    path = root / Path(name).expanduser()
+    try:
+        path = root / Path(name).expanduser()
+    except RuntimeError:  # ~name of nobody on this machine
+        path = root / name
     is_folder = path.is_dir()
     if revision is not None and (is_folder or name.startswith("package:")):
         raise BadInput(

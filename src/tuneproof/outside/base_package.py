@@ -69,6 +69,7 @@ def _make(source: Path, folder: Path) -> None:
         source=f"package:{PACKAGE} {version}, {source.name}",
         source_sha256=SOURCE_SHA256,
         weights_sha256=file_ref(making / "model.safetensors").sha256,
+        tokenizer_sha256=file_ref(making / "tokenizer.json").sha256,
         weights_note="dequantized from Q4_1",
         licence="Apache-2.0",
         licence_source="the Hub card of the model that the package holds",

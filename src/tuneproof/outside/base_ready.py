@@ -104,6 +104,7 @@ def make_ready(folder: Path, origin: Origin, *, parameters: int) -> None:
         source=origin.source,
         source_sha256=digest_of(origin.hashes),
         weights_sha256=digest_of(origin.hashes, origin.weights),
+        tokenizer_sha256=origin.hashes.get("tokenizer.json", ""),
         weights_note=origin.weights_note,
         licence=licence.spdx,
         licence_source=licence.source,

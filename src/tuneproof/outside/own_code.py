@@ -6,18 +6,23 @@ sees all code that a run executes. Models and data sets never bring code.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import importlib.util
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from tuneproof.artifacts import TaskFile
+from tuneproof.artifacts import TaskFile, canonical_json, sha256_of
 from tuneproof.artifacts.case import METRICS
 from tuneproof.errors import BadInput, TuneproofError
 from tuneproof.outside.files import file_ref
+
+MISSING = "missing"
+"""In place of a digest, where there is no such file."""
 
 
 def own_file(root: Path, reference: str) -> Path:
@@ -37,7 +42,7 @@ def load_function(root: Path, reference: str, *, place: str) -> Callable[..., An
         BadInput: no such file or function, or the module cannot be loaded.
     """
     path, name = own_file(root, reference), reference.partition(":")[2]
-    if not path.is_file():
+    if not _is_file(path):
         near = difflib.get_close_matches(path.name, [p.name for p in sorted(root.glob("*.py"))], n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise BadInput(
@@ -50,34 +55,58 @@ def load_function(root: Path, reference: str, *, place: str) -> Callable[..., An
             f"task.yaml: {place} is {reference!r}, but {path.name} defines no function {name!r}.",
             remedy=f"Define `def {name}(…)` in {path.name}, or name another function.",
         )
-    return _guarded(function, reference, path)
+    return _guarded(function, reference, (path, root))
 
 
-def _module(path: Path, root: Path, place: str) -> Any:
-    # A fresh module under a name of its own: an installed package of the same name stays what it is.
-    spec = importlib.util.spec_from_file_location(f"_tuneproof_own_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(root))  # so that the file can import its neighbours
+def _is_file(path: Path) -> bool:
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # code of the user's own may raise anything
+        return path.is_file()
+    except OSError:
+        return False  # a name that is too long for any file
+
+
+def _module(path: Path, root: Path, place: str) -> ModuleType:
+    # Compiled here and under a name of its own: an installed package of the same name stays what it is, and
+    # no stale byte code is read or left in the project.
+    module = ModuleType(f"_tuneproof_own_{path.stem}")
+    module.__file__ = str(path)
+    try:
+        with _neighbours(root):
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:  # code of the user's own may raise anything
         raise BadInput(
             f"task.yaml: {place}: {path.name} cannot be loaded: {_said(error)}",
             remedy=f"Mend {path.name}, or install what it imports into this environment.",
         ) from error
-    finally:
-        sys.path.remove(str(root))
     return module
 
 
-def _guarded(function: Callable[..., Any], reference: str, path: Path) -> Callable[..., Any]:
+@contextlib.contextmanager
+def _neighbours(root: Path) -> Iterator[None]:
+    """Let code import files of the project folder, and forget them afterwards: they may be edited."""
+    before, writes = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(root))
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = writes
+        sys.path.remove(str(root))
+        for name in set(sys.modules) - before:
+            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(f"{root}{os.sep}"):
+                del sys.modules[name]
+
+
+def _guarded(function: Callable[..., Any], reference: str, place: tuple[Path, Path]) -> Callable[..., Any]:
+    path, root = place
+
     def call(*texts: str) -> Any:
         try:
-            return function(*texts)
+            with _neighbours(root):
+                return function(*texts)
         except TuneproofError:
             raise
-        except Exception as error:  # code of the user's own may raise anything
+        except (Exception, SystemExit) as error:  # code of the user's own may raise anything
             raise BadInput(
                 f"{reference} stopped at {', '.join(repr(text[:80]) for text in texts)}: {_said(error)}",
                 remedy=f"Mend {path.name}: it must answer for every text, also for an odd one.",
@@ -86,7 +115,7 @@ def _guarded(function: Callable[..., Any], reference: str, path: Path) -> Callab
     return call
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -108,7 +137,7 @@ def load_schema(root: Path, section_value: str | dict[str, Any] | None) -> dict[
         try:
             schema = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
-            what = "does not exist" if not path.is_file() else f"is not JSON: {error}"
+            what = f"is not JSON: {error}" if _is_file(path) else "does not exist"
             raise BadInput(
                 f"task.yaml: scoring.json_schema: {shown} {what}.",
                 remedy=f"Write the schema to {shown} beside task.yaml, or inline it in task.yaml.",
@@ -122,6 +151,8 @@ def _checked_schema(schema: Any, shown: str) -> dict[str, Any]:
     try:
         if not isinstance(schema, dict):
             raise jsonschema.SchemaError(f"it is a {type(schema).__name__}, not an object")
+        if not isinstance(schema.get("$schema", ""), str):
+            raise jsonschema.SchemaError(f"$schema is {schema['$schema']!r}, not a text")
         jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator).check_schema(schema)
     except jsonschema.SchemaError as error:
         raise BadInput(
@@ -132,12 +163,23 @@ def _checked_schema(schema: Any, shown: str) -> dict[str, Any]:
 
 
 def references(task_file: TaskFile, root: Path) -> dict[str, str]:
-    """Return the digests of the small files that task.yaml names: place → SHA-256, or `missing`."""
-    named: dict[str, Path] = {}
+    """Return the digests of the small files that task.yaml names: place → SHA-256, or `missing`.
+
+    A file of code counts with the Python files beside it, which it may import.
+    """
+    found: dict[str, str] = {}
     if task_file.task.metric not in METRICS:
-        named["task.metric"] = own_file(root, task_file.task.metric)
+        found["task.metric"] = _code_digest(own_file(root, task_file.task.metric))
     if isinstance(task_file.scoring.json_schema, str):
-        named["scoring.json_schema"] = root / task_file.scoring.json_schema
+        path = root / task_file.scoring.json_schema
+        found["scoring.json_schema"] = file_ref(path).sha256 if _is_file(path) else MISSING
     if task_file.comparison.rule is not None:
-        named["comparison.rule"] = own_file(root, task_file.comparison.rule)
-    return {place: file_ref(path).sha256 if path.is_file() else "missing" for place, path in named.items()}
+        found["comparison.rule"] = _code_digest(own_file(root, task_file.comparison.rule))
+    return found
+
+
+def _code_digest(path: Path) -> str:
+    if not _is_file(path):
+        return MISSING
+    beside = {each.name: file_ref(each).sha256 for each in sorted(path.parent.glob("*.py"))}
+    return sha256_of(canonical_json(beside)).removeprefix("sha256:")

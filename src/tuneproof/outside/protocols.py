@@ -107,6 +107,10 @@ class TrainPlan(NamedTuple):
     lora_rank: int
     lora_alpha: int
     seed: int
+    max_new_tokens: int = 4096
+    """Limit of a reply: a longer answer could never be right."""
+    num_ctx: int = 1_000_000
+    """Context of the runtime: prompt and reply must fit."""
 
 
 class Trained(NamedTuple):

@@ -231,6 +231,12 @@ def _check_rows(trainer: Any, plan: TrainPlan, base: Base) -> tuple[int, int]:
         answer = [label for label in labels if label != _NO_LOSS]
         if limit is not None and len(tokens) > limit:
             problems.append(f"{row.id}: {len(tokens)} tokens, over {limit}")
+        elif len(answer) > plan.max_new_tokens:
+            most = f"task.max_new_tokens ({plan.max_new_tokens})"
+            problems.append(f"{row.id}: its answer is {len(answer)} tokens, over {most}")
+        elif len(prompt) + plan.max_new_tokens > plan.num_ctx:
+            most = f"a reply of {plan.max_new_tokens} over serving.num_ctx ({plan.num_ctx})"
+            problems.append(f"{row.id}: its prompt is {len(prompt)} tokens, with {most}")
         elif tokens[: len(prompt)] != prompt or len(answer) != len(tokens) - len(prompt):
             problems.append(f"{row.id}: its prompt is rendered otherwise once it is answered")
         elif not ends & set(answer):
@@ -255,7 +261,8 @@ def _stop_at(problems: list[str], rows: int) -> None:
         f"{len(problems)} of {rows} training rows cannot be trained:\n  "
         + "\n  ".join(problems[:_SHOWN])
         + more,
-        remedy="Shorten or delete those pairs and freeze a new version of the split.",
+        remedy="Raise the limit in task.yaml that is named, or shorten or delete those pairs and freeze a "
+        "new version of the split.",
     )
 
 

@@ -97,6 +97,11 @@ def plan_of(case: Case, split: Split, adapter: Adapter, *, files: Mapping[str, s
     return EvalPlan(
         metric=task_file.task.metric,
         scoring=sha256_of(canonical_json({"section": task_file.scoring.digest, "files": dict(files)})),
+        comparison=task_file.comparison.digest,
+        serving=task_file.serving.digest,
+        task=task_file.task.digest,
+        train_digest=split.lock.train.sha256,
+        dev_digest=split.lock.dev.sha256,
         contrast="each tuned file against the base arm with most right replies, in the same engine",
         alpha=task_file.gate.alpha,
         confidence=task_file.gate.confidence,
@@ -145,7 +150,12 @@ def _best(trials: Sequence[ShotTrial]) -> ShotTrial:
 
 def _shot_trials(case: Case, split: Split, runtime: Runtime, desk: Desk) -> tuple[ShotTrial, ...]:
     section = case.task_file.comparison
-    fitting = [count for count in section.shots if _fits(case, split, runtime, count)]
+    alone = _chat(case, ())
+    longest = max(
+        (row.input for row in (*split.test.items, *split.dev.pairs)),
+        key=lambda text: len(runtime.tokens(runtime.render(alone(text)))),
+    )
+    fitting = [count for count in section.shots if _fits(case, split, runtime, count, longest)]
     if not fitting:
         raise NotReady(
             f"The longest input does not fit serving.num_ctx ({case.task_file.serving.num_ctx} tokens) with "
@@ -160,12 +170,10 @@ def _shot_trials(case: Case, split: Split, runtime: Runtime, desk: Desk) -> tupl
     )
 
 
-def _fits(case: Case, split: Split, runtime: Runtime, count: int) -> bool:
-    """Whether the longest input fits the context with `count` examples and the longest reply."""
-    rows = sorted((*split.test.items, *split.dev.pairs), key=lambda row: len(row.input))[-3:]
-    chat = _chat(case, shots_from(split, count))
-    longest = max(len(runtime.tokens(runtime.render(chat(row.input)))) for row in rows)
-    return longest + case.task_file.task.max_new_tokens <= case.task_file.serving.num_ctx
+def _fits(case: Case, split: Split, runtime: Runtime, count: int, text: str) -> bool:
+    """Whether the input `text` fits the context with `count` examples and the longest reply."""
+    tokens = runtime.tokens(runtime.render(_chat(case, shots_from(split, count))(text)))
+    return len(tokens) + case.task_file.task.max_new_tokens <= case.task_file.serving.num_ctx
 
 
 def _shot_trial(case: Case, split: Split, runtime: Runtime, count: int, desk: Desk) -> ShotTrial:
@@ -252,4 +260,4 @@ def _rival_arms(case: Case, split: Split, desk: Desk) -> list[ArmResult]:
 
 def _not_measured(case: Case) -> dict[str, str]:
     model = case.task_file.comparison.frontier
-    return {"frontier": f"no key for {model}" if model else "no key"}
+    return {"frontier": f"this version does not call {model}" if model else "no key"}

@@ -43,6 +43,8 @@ def tune(case: Case, train: TrainSet, dev: DevSet, workshop: Workshop) -> Adapte
         lora_rank=tuning.lora_rank,
         lora_alpha=tuning.lora_alpha,
         seed=tuning.seed,
+        max_new_tokens=case.task_file.task.max_new_tokens,
+        num_ctx=case.task_file.serving.num_ctx,
     )
     began = seconds()
     trained = workshop.trainer.train(plan, workshop.base, workshop.folder, workshop.progress)

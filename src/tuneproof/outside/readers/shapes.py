@@ -24,6 +24,8 @@ _EXPECTED = (
     'rows with "input" and "output", "prompt" and "completion", "messages", "conversations", or '
     '"instruction" and "output"'
 )
+_MOSTLY = 0.9
+"""Share of different values from which a column `id` is taken for ids."""
 _TYPES = {bool: "true or false", int: "a number", float: "a number", type(None): "null", list: "a list"}
 
 ChatOf = Callable[[dict[str, Any]], Chat]
@@ -237,8 +239,9 @@ def _text(value: Any, column: str) -> str:
 
 
 def _answer(value: Any, column: str) -> str:
-    """Return an output; an object or a list becomes compact JSON, in the order of its keys."""
-    if not isinstance(value, (dict, list)):
+    """Return an output; a number becomes its text, an object or a list compact JSON, its keys in order."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number and not isinstance(value, (dict, list)):
         return _text(value, column)
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -251,8 +254,7 @@ class _Label:
 
     def __init__(self, rows: Sequence[Row], section: DataSection) -> None:
         _demand(rows, ("data.id_column", section.id_column), ("data.group_column", section.group_column))
-        has_ids = any("id" in row.values for row in rows)
-        self._id = section.id_column or ("id" if has_ids else None)
+        self._id = section.id_column or ("id" if _identify(rows) else None)
         self._group = section.group_column
 
     def id_of(self, values: dict[str, Any], number: int) -> str:
@@ -262,6 +264,12 @@ class _Label:
     def group_of(self, values: dict[str, Any]) -> str | None:
         """Return what keeps the row together with others."""
         return None if self._group is None else _name(values, self._group)
+
+
+def _identify(rows: Sequence[Row]) -> bool:
+    """Whether the key `id` names rows: then two equal ones are a mistake; a column of kinds names none."""
+    found = [str(row.values["id"]) for row in rows if "id" in row.values]
+    return bool(found) and len(set(found)) >= _MOSTLY * len(found)
 
 
 def _name(values: dict[str, Any], column: str) -> str:

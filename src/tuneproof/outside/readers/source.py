@@ -39,7 +39,7 @@ def read_pairs(section: DataSection, root: Path, system_prompt: str) -> Drafts:
     return Drafts(
         provenance=Provenance(
             kind="imported",
-            source=section.source,
+            source=Path(section.source).name,  # where it lies on this machine is nobody's business
             source_version=source_digest(section, root)[: len("sha256:") + 12],
             licence=section.licence,
             attribution=section.attribution,
