@@ -155,7 +155,7 @@ def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
         tell.line(f"Time: not known, {plan.basis}.")
     else:
         tell.line(f"Time: about {_duration(plan.seconds)}, scaled from {plan.basis}.")
-    machine = "not known" if plan.usd is None else f"{plan.usd:.2f} USD"
+    machine = "not known" if plan.usd is None else _dollars(plan.usd)
     tell.line(f"Money: no step makes a paid call; the machine's time: {machine}.")
     tell.json(
         {
@@ -165,6 +165,10 @@ def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
             "machine_usd": plan.usd,
         }
     )
+
+
+def _dollars(usd: float) -> str:
+    return "under 0.01 USD" if usd < 0.01 else f"{usd:.2f} USD"
 
 
 def _duration(took: float | None) -> str:
@@ -236,8 +240,11 @@ def run_step(
         _tell_verdict(workspace, take_case(workspace), verdict, tell)
         _stop_unless_passed(workspace, verdict)
         return
-    if step.number < len(STEPS):
-        tell.line(f"Next: tuneproof {STEPS[step.number].verb} --project {workspace.shown(workspace.root)}")
+    shown = workspace.shown(workspace.root)
+    if verb == "init" and take_case(workspace).triage.advice != "fine-tune":
+        tell.line(f"Next: read the advice; if it misses what presses, set `pressures:` in {shown}/task.yaml")
+    elif step.number < len(STEPS):
+        tell.line(f"Next: tuneproof {STEPS[step.number].verb} --project {shown}")
     made = workspace.made(verb)
     tell.json(made.model_dump(mode="json") if made else None)
 

@@ -320,3 +320,30 @@ def test_items_whose_answer_training_never_saw_are_counted() -> None:
     pairs = [p.model_copy(update={"output": f"only-{i}"}) for i, p in enumerate(singles(80))]
     assert freeze(case(), reviewed(pairs)).leaks.unseen_outputs == 50
     assert freeze(case(), reviewed(singles(80))).leaks.unseen_outputs == 0
+
+
+def in_twos(count: int) -> list[Pair]:
+    """Pairs of one customer each two, no two texts alike."""
+    return [
+        pair.model_copy(update={"group": f"customer {i // 2}"})
+        for i, pair in enumerate(singles(count, seed=11))
+    ]
+
+
+def test_a_small_part_takes_groups_of_two_rather_than_none_and_the_lock_says_so() -> None:
+    split = freeze(case(test=73, dev=22), reviewed(in_twos(220)))
+    assert 72 <= len(split.test.items) <= 73 and len(split.dev.pairs) == 22
+    assert "dev takes groups up to 1/10" in split.lock.method
+    assert "rows of one declared group together" in split.lock.method
+    groups = {row.group for row in split.test.items} & {row.group for row in split.train.pairs}
+    assert not groups and split.leaks.straddling_groups == 0
+
+
+def test_a_test_is_never_below_fifty_however_the_groups_fall() -> None:
+    with pytest.raises(NotReady, match="rows; the case asks for 51 test"):
+        freeze(
+            case(test=51, dev=10),
+            reviewed(
+                [p.model_copy(update={"group": f"g{i // 7}"}) for i, p in enumerate(singles(210, seed=12))]
+            ),
+        )

@@ -86,6 +86,8 @@ def training_size(pairs: Sequence[tuple[str, str]], system_prompt: str, train: i
     )
     budget = CPU_MINUTES * 60 * CPU_TOKENS_PER_S
     speed = f"about {mean:,.0f} tokens a pair, {CPU_TOKENS_PER_S} tokens/s on 2 cores"
+    if train <= 0:
+        return Sized(None, "no pair is left for training"), Sized(EPOCHS, "default")
     for epochs in (EPOCHS, 2):
         if train * mean * epochs <= budget:
             minutes = max(1, math.ceil(train * mean * epochs / CPU_TOKENS_PER_S / 60))

@@ -135,7 +135,7 @@ def _data(rows: Rows, source: str, reviewed_by: str | None) -> _Data:
         "output_column": target,
         "id_column": identity,
         "group_column": group,
-        "reviewed_by": Column(reviewed_by, "given" if reviewed_by else "not said"),
+        "reviewed_by": Column(reviewed_by, "--reviewed-by" if reviewed_by else "not said"),
         "licence": Column("unknown", "the file does not say"),
     }
     return _Data(

@@ -33,7 +33,9 @@ METHOD = (
     "test first, then dev, rest train; groups above 1/20 of a part stay in train"
 )
 _NEAREST_SHOWN = 10
-_LEAST_TRAIN = 10
+_LEAST_TRAIN, _LEAST_TEST = 10, 50
+_SHARES = (20, 10, 5)
+"""The largest group that a part takes, as a fraction of it: the first that fills it."""
 
 
 def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = None) -> Split:
@@ -50,15 +52,15 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
     """
     sizes = case.task_file.split
     rows = _grouped(reviewed, by_template=sizes.same_template == "together")
-    test, rest = _take(rows, sizes.test)
-    dev, train = _take(rest, sizes.dev)
-    _check_sizes(case, (len(test), len(dev), len(train)), rows)
+    test, rest, test_share = _take(rows, sizes.test)
+    dev, train, dev_share = _take(rest, sizes.dev)
+    _check_sizes(case, (test, dev, train), rows)
     leaks = _leaks(test, dev, train)
     split = Split(
         train=TrainSet(pairs=tuple(train)),
         dev=DevSet(pairs=tuple(dev)),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in test)),
-        lock=_lock(case, _method(case, reviewed), (test, dev, train)),
+        lock=_lock(case, _method(case, reviewed, (test_share, dev_share)), (test, dev, train)),
         leaks=leaks,
     )
     _check_leaks(leaks, by_template=sizes.same_template == "together")
@@ -66,11 +68,17 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
     return split
 
 
-def _method(case: Case, reviewed: Reviewed) -> str:
+def _method(case: Case, reviewed: Reviewed, shares: tuple[int, int]) -> str:
     """Say how the rows were divided; the words of a bundled lock must not change."""
+    larger = [
+        f"{name} takes groups up to 1/{share}"
+        for name, share in zip(("test", "dev"), shares, strict=True)
+        if share != _SHARES[0]
+    ]
     declared = "; rows of one declared group together" if any(p.group for p in reviewed.pairs) else ""
     apart = case.task_file.split.same_template == "apart"
-    return (METHOD.replace(" or equal template", " or equal text") if apart else METHOD) + declared
+    method = METHOD.replace(" or equal template", " or equal text") if apart else METHOD
+    return "; ".join([method + declared, *larger])
 
 
 def _grouped(reviewed: Reviewed, *, by_template: bool) -> list[SplitRow]:
@@ -90,24 +98,44 @@ def _grouped(reviewed: Reviewed, *, by_template: bool) -> list[SplitRow]:
     return sorted(rows, key=lambda row: (_hash_order(row.group), _hash_order(row.id)))
 
 
-def _take(rows: list[SplitRow], wanted: int) -> tuple[list[SplitRow], list[SplitRow]]:
-    """Take whole groups from the front until exactly `wanted` rows are taken, if their sizes allow it."""
-    sizes: dict[str, int] = {}
-    for row in rows:
-        sizes[row.group] = sizes.get(row.group, 0) + 1
+def _take(rows: list[SplitRow], wanted: int) -> tuple[list[SplitRow], list[SplitRow], int]:
+    """Take whole groups from the front until `wanted` rows are taken; return them, the rest, and the share.
+
+    A group larger than a twentieth of the part is passed over, so that no template is the test; where the
+    part would be short without them, a tenth, then a fifth.
+    """
+    for share in _SHARES:
+        taken, rest = _take_up_to(rows, wanted, largest=max(1, wanted // share))
+        if len(taken) == wanted:
+            break
+    return taken, rest, share
+
+
+def _take_up_to(rows: list[SplitRow], wanted: int, *, largest: int) -> tuple[list[SplitRow], list[SplitRow]]:
     taken: set[str] = set()
     room = wanted
-    for group, size in sizes.items():
-        if size <= min(room, max(1, wanted // 20)):
+    for group, size in _sizes_of(rows).items():
+        if size <= min(room, largest):
             taken.add(group)
             room -= size
     return [r for r in rows if r.group in taken], [r for r in rows if r.group not in taken]
 
 
-def _check_sizes(case: Case, got: tuple[int, int, int], rows: list[SplitRow]) -> None:
-    test, dev, train = got
+def _sizes_of(rows: list[SplitRow]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for row in rows:
+        sizes[row.group] = sizes.get(row.group, 0) + 1
+    return sizes
+
+
+def _check_sizes(
+    case: Case, parts: tuple[list[SplitRow], list[SplitRow], list[SplitRow]], rows: list[SplitRow]
+) -> None:
+    test, dev, train = map(len, parts)
     sizes = case.task_file.split
-    if test >= sizes.test and dev >= sizes.dev and train >= _LEAST_TRAIN:
+    spare = min(_sizes_of(parts[2]).values(), default=1) - 1  # a part may be short by less than one group
+    enough = test >= max(_LEAST_TEST, sizes.test - spare) and dev >= max(1, sizes.dev - spare)
+    if enough and train >= _LEAST_TRAIN:
         return
     raise NotReady(
         f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
@@ -117,16 +145,14 @@ def _check_sizes(case: Case, got: tuple[int, int, int], rows: list[SplitRow]) ->
 
 
 def _largest_group(wanted: int, rows: list[SplitRow]) -> str:
-    sizes: dict[str, int] = {}
-    for row in rows:
-        sizes[row.group] = sizes.get(row.group, 0) + 1
+    sizes, most = _sizes_of(rows), max(1, wanted // _SHARES[-1])
     name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
-    if largest <= max(1, wanted // 20):
+    if largest <= most:
         return ""
     return (
-        f" Groups: {len(sizes)}; the largest, around {name!r}, has {largest} rows, and a group "
-        f"of more than {max(1, wanted // 20)} stays in train. Rows that differ only in numbers or in words "
-        "of their answer are one group; `split.same_template: apart` parts them, if that is what the task is."
+        f" Groups: {len(sizes)}; the largest, around {name!r}, has {largest} rows, and a group of more than "
+        f"{most} stays in train. Rows that differ only in numbers or in words of their answer are one group; "
+        "`split.same_template: apart` parts them, if that is what the task is."
     )
 
 
