@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,21 @@ import yaml
 from typer.main import get_command
 
 from tuneproof.arms import result_of
-from tuneproof.artifacts import Drafts, Reply, Split, TaskFile, Verdict
+from tuneproof.artifacts import (
+    DevSet,
+    Drafts,
+    Item,
+    LeakReport,
+    Reply,
+    Split,
+    SplitLock,
+    SplitRow,
+    TaskFile,
+    TestSet,
+    TrainSet,
+    Verdict,
+    lock_part,
+)
 from tuneproof.cli import app
 from tuneproof.outside.real import bundled_lock, real_outside
 from tuneproof.scoring import scorer_of
@@ -68,6 +83,45 @@ def test_every_row_of_the_readme_tables_can_be_computed_again_from_the_kept_repl
         lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").splitlines()
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], split.test)
         assert result_of(case, scorer, stored.arm, split, replies) == stored
+
+
+def kept_split(folder: Path) -> Split:
+    """The kept items of a task as a split: inputs stay where they came from, and no score needs them."""
+    lines = [json.loads(line) for line in (folder / "items.jsonl").read_text("utf-8").split("\n")[:-1]]
+    fields = {"group": "g", "input": "kept elsewhere"}
+    items = tuple(Item(id=line["id"], output=line["output"], **fields) for line in lines)
+    pairs = tuple(
+        SplitRow(id=i.id, output=i.output, **fields)
+        for i, at in zip(items, lines, strict=True)
+        if at["trained"]
+    )
+    empty = lock_part(())
+    lock = SplitLock(case="kept", version=1, method="", prompt_sha256="", train=empty, dev=empty, test=empty)
+    leaks = LeakReport.model_validate_json((folder / "leaks.json").read_text("utf-8"))
+    return Split(
+        train=TrainSet(pairs=pairs), dev=DevSet(pairs=()), test=TestSet(items=items), lock=lock, leaks=leaks
+    )
+
+
+@pytest.mark.parametrize("task", sorted(path.parent.name for path in EVIDENCE.glob("tasks/*/result")))
+def test_every_row_of_the_other_tasks_can_be_computed_again_from_the_kept_replies(task: str) -> None:
+    folder = EVIDENCE / "tasks" / task / "result"
+    task_file = TaskFile.model_validate(yaml.safe_load((folder / "task.yaml").read_text("utf-8")))
+    case, scorer, kept = init(task_file), scorer_of(task_file), kept_split(folder)
+    verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
+    assert len(verdict.arms) >= 8
+    for stored in verdict.arms:
+        lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").split("\n")[:-1]
+        replies = in_test_order([Reply.model_validate_json(line) for line in lines], kept.test)
+        assert result_of(case, scorer, stored.arm, kept, replies) == stored
+
+
+def test_the_page_of_the_other_tasks_is_the_one_of_the_kept_records() -> None:
+    spec = importlib.util.spec_from_file_location("task_evidence", EVIDENCE / "tasks" / "evidence.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (EVIDENCE / "tasks.md").read_text("utf-8") == module.page(), "run tasks/evidence.py page"
 
 
 def test_both_commands_stand_early_in_the_readme_after_few_words() -> None:

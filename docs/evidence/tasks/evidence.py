@@ -4,9 +4,12 @@
     .venv/bin/python docs/evidence/tasks/evidence.py run us-addresses --project /tmp/us-addresses
     .venv/bin/python docs/evidence/tasks/evidence.py keep us-addresses --project /tmp/us-addresses
 
+    .venv/bin/python docs/evidence/tasks/evidence.py page
+
 `run` does what a new user does and goes on if it was stopped; `keep` copies the records of the finished
 project: the task.yaml, what `init` said, the table, every reply, and for each test item its id and expected
-output. The inputs stay where they came from, but for the few that the report shows.
+output. The inputs stay where they came from, but for the few that the report shows. `page` writes
+`docs/evidence/tasks.md` from the kept records.
 """
 
 from __future__ import annotations
@@ -74,11 +77,16 @@ _SHOWN = 5
 def main() -> None:
     """Parse the command line and do what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("run", "keep"))
-    parser.add_argument("task", choices=sorted(EDITS))
-    parser.add_argument("--project", type=Path, required=True)
+    parser.add_argument("what", choices=("run", "keep", "page"))
+    parser.add_argument("task", choices=sorted(EDITS), nargs="?")
+    parser.add_argument("--project", type=Path)
     chosen = parser.parse_args()
-    (run if chosen.what == "run" else keep)(chosen.task, chosen.project.absolute())
+    if chosen.what == "page":
+        (HERE.parent / "tasks.md").write_text(page(), "utf-8")
+    elif chosen.task is None or chosen.project is None:
+        parser.error("a task and --project are needed")
+    else:
+        (run if chosen.what == "run" else keep)(chosen.task, chosen.project.absolute())
 
 
 def run(task: str, project: Path) -> None:
@@ -132,6 +140,53 @@ def keep(task: str, project: Path) -> None:
     (folder / "verdict.json").write_text(short.model_dump_json(indent=1) + "\n", "utf-8")
     (folder / "items.jsonl").write_text(items(project), "utf-8")
     picture(project, folder)
+
+
+def page() -> str:
+    """Return the page of all kept tasks."""
+    lines = [
+        "# Two more real tasks",
+        "",
+        "Made by `tasks/evidence.py` from the kept records. Each task was begun with",
+        "`tuneproof init --pairs`, a few lines of the guessed `task.yaml` were edited (`EDITS` in that script),",
+        "and `tuneproof run` did the rest: SmolLM2-135M-Instruct, no GPU, on cores that also did other work.",
+        "Every reply is kept, and `tests/test_docs.py` computes each row again.",
+    ]
+    for task in sorted(EDITS):
+        if (HERE / task / "result").exists():
+            lines += ["", *section(task)]
+    return "\n".join(lines) + "\n"
+
+
+def section(task: str) -> list[str]:
+    """Return the part of one task."""
+    import yaml
+
+    from tuneproof.artifacts import Adapter, Serving, TaskFile, Verdict
+    from tuneproof.pages import main_table
+    from tuneproof.steps.init import init
+
+    folder = HERE / task / "result"
+    verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
+    adapter = Adapter.model_validate_json((folder / "settings.json").read_text("utf-8"))
+    serving = Serving.model_validate_json((folder / "serve.json").read_text("utf-8"))
+    case = init(TaskFile.model_validate(yaml.safe_load((folder / "task.yaml").read_text("utf-8"))))
+    at = f"tasks/{task}"
+    return [
+        f"## {case.task_file.title}",
+        "",
+        f"{case.task_file.task.input} → {case.task_file.task.output}; metric: {case.task_file.task.metric}. "
+        f"{adapter.train_rows:,} of {adapter.train_rows_available:,} pairs, {adapter.epochs} epochs, "
+        f"{adapter.tokens:,} tokens in {adapter.seconds:.0f} s on {serving.machine}.",
+        "",
+        f"[pairs]({at}/build.py) · [what `init` said]({at}/result/init.txt) · "
+        f"[task.yaml]({at}/result/task.yaml) · [report]({at}/result/report.md) · "
+        f"[its picture]({at}/result/report.png) · [replies]({at}/result/replies/)",
+        "",
+        main_table(case, verdict).strip(),
+        "",
+        f"**{verdict.headline}** {verdict.paragraph}",
+    ]
 
 
 def items(project: Path) -> str:
