@@ -148,8 +148,8 @@ def page() -> str:
         "# Two more real tasks",
         "",
         "Made by `tasks/evidence.py` from the kept records. Each task was begun with",
-        "`tuneproof init --pairs`, a few lines of the guessed `task.yaml` were edited (`EDITS` in that script),",
-        "and `tuneproof run` did the rest: SmolLM2-135M-Instruct, no GPU, on cores that also did other work.",
+        "`tuneproof init --pairs`, a few lines of the guessed `task.yaml` were edited (`EDITS` there), and",
+        "`tuneproof run` did the rest: SmolLM2-135M-Instruct, no GPU, on cores that also did other work.",
         "Every reply is kept, and `tests/test_docs.py` computes each row again.",
     ]
     for task in sorted(EDITS):
