@@ -34,7 +34,14 @@ PAGES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Step → the records that its folder holds."""
 
-VALUES = {"project": "DIRECTORY", "example": "NAME", "pairs": "PATH", "reviewed_by": "NAME"}
+VALUES = {
+    "project": "DIRECTORY",
+    "example": "NAME",
+    "pairs": "PATH",
+    "reviewed_by": "NAME",
+    "encoding": "NAME",
+    "encoding": "NAME",
+}
 """Option → what to write for its value."""
 
 STORED = {

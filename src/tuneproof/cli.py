@@ -139,12 +139,17 @@ def init(
     reviewed_by: Annotated[
         str | None, typer.Option("--reviewed-by", help="With --pairs: who labelled them.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="With --pairs: of a CSV that is not UTF-8, as cp1252.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Step 1: write a task.yaml if there is none, and make the case, with the advice whether a tune pays."""
     from tuneproof.start import run_init
 
-    run_init(project, example=example, pairs=pairs, reviewed_by=reviewed_by, as_json=as_json)
+    run_init(
+        project, example=example, pairs=pairs, reviewed_by=reviewed_by, encoding=encoding, as_json=as_json
+    )
 
 
 def _step(verb: str, sentence: str, *examples: str) -> None:

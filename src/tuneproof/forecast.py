@@ -83,9 +83,12 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
     task_file = workspace.task_file()
     last = step_of(until).number
     speeds = _known(outside.cache, task_file.tuning.base)
-    if last >= step_of("tune").number:
-        bench.check_own_code()
-    known = _work(*_in_memory(workspace, outside, bench), speeds) if last >= step_of("freeze").number else {}
+    known: dict[str, tuple[str, float | None]] = {}
+    if last >= step_of("freeze").number:
+        case, split = _in_memory(workspace, outside, bench)
+        if last >= step_of("tune").number:
+            bench.check_own_code(split)
+        known = _work(case, split, speeds)
     steps = []
     for step in STEPS[:last]:
         state = workspace.state(step.verb).state
@@ -158,7 +161,7 @@ def learn(workspace: Workspace, cache: Path) -> None:
     took = sum(row.tokens / row.tokens_per_s for row in curves if row.tokens_per_s)
     quantized = workspace.made("quantize")
     speeds = Speeds(
-        where=f"{workspace.root.name} on this machine ({machine.describe()})",
+        where=f"the project {workspace.root.name}, finished on this machine ({machine.describe()})",
         tokens_per_s=round(adapter.tokens / took, 1) if took else REFERENCE.tokens_per_s,
         base_s=_mean_call(workspace, "compare", Comparison, "base"),
         tuned_s=_mean_call(workspace, "serve", Serving, "tuned"),

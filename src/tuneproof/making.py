@@ -24,6 +24,7 @@ from tuneproof.outside.base_licence import licence_text_of
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.own_code import references
 from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
+from tuneproof.rivals import answer_with, rule_rival
 from tuneproof.scoring import Scorer, expected_problem
 from tuneproof.shelves import TestDesk, kept_lock
 from tuneproof.steps import step_of
@@ -146,15 +147,20 @@ class Bench:
                 self._tell.note(f"  {note}", style=None)
         return self._base
 
-    def checked_base(self) -> Base:
+    def checked_base(self, split: Split) -> Base:
         """Return the base, once all else that later steps need is known to be there: training is long."""
-        self.check_own_code()
+        self.check_own_code(split)
         return self.base()
 
-    def check_own_code(self) -> None:
-        """Load the metric and the rule, so that a missing file is told before anything is spent."""
+    def check_own_code(self, split: Split) -> None:
+        """Load the metric and the rule, and try the rule on dev, before anything is spent."""
         self.scorer()
-        self._outside.rule(self._task_file, self._workspace.root)
+        rule, reference = (
+            self._outside.rule(self._task_file, self._workspace.root),
+            self._task_file.comparison.rule,
+        )
+        if rule is not None and reference is not None:
+            answer_with(rule_rival(reference, rule), split.dev.pairs)
 
     def same_base(self, adapter: Adapter) -> Base:
         """Return the base, which must be the one that the adapter was trained on.

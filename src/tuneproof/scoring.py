@@ -94,9 +94,14 @@ def expected_problem(expected: str, scorer: Scorer) -> str:
     if not text:
         return "is empty"
     problem = scorer.metric.problem(expected, scorer.options)
-    if problem or _matches(text, scorer):
+    if problem:
         return problem
-    return f"does not match task.answer_pattern {scorer.answer_pattern!r}"
+    if not _matches(text, scorer):
+        return f"does not match task.answer_pattern {scorer.answer_pattern!r}"
+    value = scorer.metric.grade(expected, expected, scorer.options).value
+    if value < scorer.right_at - _ROUNDING:
+        return f"as a reply to itself has the value {value:g}, so no reply could be right"
+    return ""
 
 
 def figures_of(scorer: Scorer, replies: Sequence[Reply], expected: Sequence[str]) -> tuple[Figure, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tuneproof.artifacts import Setting
 from tuneproof.commands import run_step
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput
 from tuneproof.guess import guess_task, told
-from tuneproof.outside.readers import read_rows
+from tuneproof.outside.readers import Rows, kind_of, read_rows
 from tuneproof.outside.real import EXAMPLES, example_task
 from tuneproof.task_text import blank_task_yaml, task_yaml
 from tuneproof.workspace import Workspace
@@ -21,6 +22,7 @@ def run_init(
     example: str | None,
     pairs: Path | None,
     reviewed_by: str | None,
+    encoding: str | None,
     as_json: bool,
 ) -> None:
     """Write a task.yaml if the project has none, and make the case from it.
@@ -30,6 +32,7 @@ def run_init(
         example: a bundled case to begin with.
         pairs: a file or folder of pairs to guess a task.yaml from.
         reviewed_by: with `pairs`, who labelled them.
+        encoding: with `pairs`, how a text file is written, if it is not UTF-8.
         as_json: print the case's record and nothing else.
 
     Raises:
@@ -46,7 +49,7 @@ def run_init(
             remedy='Say who labelled the pairs: --reviewed-by "the support team"',
         )
     if pairs is not None:
-        _from_pairs(workspace, pairs, reviewed_by, tell)
+        _from_pairs(workspace, pairs, (reviewed_by, encoding), tell)
     elif example is not None:
         workspace.write_task(_example(workspace, example))
     elif not workspace.has_task():
@@ -55,14 +58,16 @@ def run_init(
     run_step("init", project, again=False, as_json=as_json)
 
 
-def _from_pairs(workspace: Workspace, pairs: Path, reviewed_by: str | None, tell: Tell) -> None:
+def _from_pairs(workspace: Workspace, pairs: Path, said: tuple[str | None, str | None], tell: Tell) -> None:
+    reviewed_by, encoding = said
     if workspace.has_task():
         raise BadInput(
             f"{workspace.shown(workspace.root)}/task.yaml exists and is yours: nothing is guessed over it.",
             remedy=f"Edit it and run `tuneproof init --project {workspace.shown(workspace.root)}`, or choose "
             "another folder with --project.",
         )
-    rows = read_rows(pairs, shown=str(pairs))
+    rows = read_rows(pairs, shown=str(pairs), encoding=encoding)
+    _check_encoding(rows, pairs)
     # Seen from task.yaml, so that the project folder and its data can move together.
     source = Path(os.path.relpath(pairs.resolve(), workspace.root.resolve())).as_posix()
     if not source.isprintable():
@@ -71,14 +76,30 @@ def _from_pairs(workspace: Workspace, pairs: Path, reviewed_by: str | None, tell
             remedy="Rename the file and run the command again.",
         )
     guess = guess_task(rows, source=source, name=pairs.name.split(".")[0], reviewed_by=reviewed_by)
+    if encoding:
+        guess = guess._replace(
+            settings=(*guess.settings, Setting(name="data.encoding", value=encoding, origin="--encoding"))
+        )
     workspace.write_task(task_yaml(guess))
-    tell.table(("setting", "guessed", "from"), told(guess))
-    for note in guess.notes:
+    # What is left at its default stands in task.yaml; here it would hide what was found.
+    found = [row for row in told(guess) if row[1] != "null" and not row[2].startswith("default")]
+    tell.table(("setting", "guessed", "from"), found)
+    for note in (*rows.notes, *guess.notes):
         tell.line(f"· {note}")
     tell.line(
         f"Wrote {workspace.shown(workspace.root)}/task.yaml: read it once; every choice is yours to change."
     )
     tell.line()
+
+
+def _check_encoding(rows: Rows, pairs: Path) -> None:
+    """Stop where a good part of the rows cannot be read: then the file is written in another encoding."""
+    odd = sum(kind_of(row.reason) == "not UTF-8" for row in rows.rejected)
+    if odd * 20 > len(rows.rows) + len(rows.rejected):
+        raise BadInput(
+            f"{pairs} is not UTF-8: {odd:,} of {len(rows.rows) + len(rows.rejected):,} rows cannot be read.",
+            remedy="Save it as UTF-8, or say how it is written: --encoding cp1252 is Excel in the West.",
+        )
 
 
 def _example(workspace: Workspace, name: str) -> str:

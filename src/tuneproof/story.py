@@ -6,9 +6,10 @@ there. A step that is fresh is read from the project folder instead of being mad
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from tuneproof.artifacts import Adapter, Comparison, Ladder, Release, Reply, Serving, TestSet, Verdict
+from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Reply, Serving, TestSet, Verdict
 from tuneproof.console import Tell
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.pages import release_of, write_pages
@@ -72,7 +73,9 @@ def story(
         lambda _: draft(case, outside.sources, bench.pairs, bench.problem_of),
         save=lambda a: put_drafts(ws, a),
         load=lambda: take_drafts(ws),
-        say=lambda a: f"{len(a.pairs)} pairs from {a.provenance.source} {a.provenance.source_version}",
+        say=lambda a: (
+            f"{len(a.pairs)} pairs from {a.provenance.source} {a.provenance.source_version}{_left_out(a)}"
+        ),
     )
     yield "draft"
 
@@ -106,7 +109,7 @@ def story(
             case,
             split.train,
             split.dev,
-            Workshop(bench.checked_base(), outside.trainer, at, tell.progress("step")),
+            Workshop(bench.checked_base(split), outside.trainer, at, tell.progress("step")),
         ),
         save=lambda a: write_pages.after_tuning(ws, a),
         load=lambda: take(ws, "tune", Adapter),
@@ -206,6 +209,15 @@ def story(
         say=lambda a: f"dry run: {sum(len(r.files) for r in a.repos)} files, {len(a.withheld)} withheld",
     )
     yield "publish"
+
+
+def _left_out(drafts: Drafts) -> str:
+    """Say how many rows of the user's own file were left out, and why."""
+    if not drafts.rejected:
+        return ""
+    counts = Counter(row.reason.partition(": ")[0] for row in drafts.rejected)
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in counts.most_common(4))
+    return f"; {len(drafts.rejected)} left out ({reasons}): 2-drafts/left_out.jsonl"
 
 
 def _check_lock(workspace: Workspace, *, redo: bool) -> None:

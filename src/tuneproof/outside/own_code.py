@@ -119,7 +119,8 @@ def _said(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    line = f", line {trace.tb_lineno}" if trace else ""
+    # A syntax error says its own line; its trace is ours.
+    line = f", line {trace.tb_lineno}" if trace and not isinstance(error, SyntaxError) else ""
     return f"{type(error).__name__}: {error}{line}"
 
 

@@ -107,9 +107,13 @@ def _of_file(drafts: Drafts, data: DataSection, problem_of: Callable[[str], str]
 
 def _with_pairs(drafts: Drafts) -> Drafts:
     if not drafts.pairs:
+        counts = Counter(_kind_of(row.reason) for row in drafts.rejected)
+        reasons = "".join(f"\n{count:,} × {kind}" for kind, count in counts.most_common())
+        first = "".join(f"\nfor example {row.place}: {row.reason}" for row in drafts.rejected[:2])
         raise BadInput(
-            f"{drafts.provenance.source} gave no pair.\n{_told(drafts.rejected)}".rstrip(),
-            remedy="Give a source with at least one row that is a pair, and run `tuneproof draft` again.",
+            f"{drafts.provenance.source} gave no pair.{reasons}{first}",
+            remedy="What all rows share is mostly a setting: see the columns under `data:`, "
+            "task.system_prompt, scoring.labels and scoring.json_schema in task.yaml.",
         )
     return drafts
 

@@ -64,7 +64,7 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
         leaks=leaks,
     )
     _check_leaks(leaks, by_template=sizes.same_template == "together")
-    _check_frozen_before(split.lock, frozen_before)
+    _check_frozen_before(case, split.lock, frozen_before)
     return split
 
 
@@ -139,20 +139,29 @@ def _check_sizes(
         return
     raise NotReady(
         f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
-        f"{sizes.test} test and {sizes.dev} dev.{_largest_group(sizes.test, rows)}{_detectable(case, test)}",
+        f"{sizes.test} test and {sizes.dev} dev.{_largest_group(case, rows)}{_detectable(case, test)}",
         remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
     )
 
 
-def _largest_group(wanted: int, rows: list[SplitRow]) -> str:
-    sizes, most = _sizes_of(rows), max(1, wanted // _SHARES[-1])
+def _largest_group(case: Case, rows: list[SplitRow]) -> str:
+    task_file = case.task_file
+    sizes, most = _sizes_of(rows), max(1, task_file.split.test // _SHARES[-1])
     name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
     if largest <= most:
         return ""
+    column, together = task_file.data.group_column, task_file.split.same_template == "together"
+    causes = [f"inputs with a word-set Jaccard of {NEAR} or more"]
+    if together:
+        causes.append(
+            "inputs that differ only in numbers or in words of their answer (`split.same_template: apart`"
+        )
+        causes[-1] += " parts those, if that is what the task is)"
+    if column:
+        causes.append(f"one value of {column!r} (data.group_column)")
     return (
         f" Groups: {len(sizes)}; the largest, around {name!r}, has {largest} rows, and a group of more than "
-        f"{most} stays in train. Rows that differ only in numbers or in words of their answer are one group; "
-        "`split.same_template: apart` parts them, if that is what the task is."
+        f"{most} stays in train. What joins rows, also in chains: {'; '.join(causes)}."
     )
 
 
@@ -228,9 +237,11 @@ def _lock(case: Case, method: str, parts: tuple[list[SplitRow], list[SplitRow], 
     )
 
 
-def _check_frozen_before(lock: SplitLock, before: SplitLock | None) -> None:
+def _check_frozen_before(case: Case, lock: SplitLock, before: SplitLock | None) -> None:
     if before is None or before == lock:
         return
+    is_bundled = case.task_file.data.source.startswith("bundled:")
+    bundled = " (or install the pinned licensedcode-data==32.1.0)" if is_bundled else ""
     changed = [
         name
         for name in ("case", "version", "method", "prompt_sha256", "train", "dev", "test")
@@ -239,8 +250,7 @@ def _check_frozen_before(lock: SplitLock, before: SplitLock | None) -> None:
     raise LockBroken(
         f"The split of case {lock.case!r} was frozen as version {before.version}; "
         f"these pairs and settings give another {', '.join(changed)}.",
-        remedy="Undo the change to the pairs, the system prompt or `split:` (a bundled case: install the "
-        "pinned licensedcode-data==32.1.0). If it is wanted, set "
+        remedy=f"Undo the change to the pairs, the system prompt or `split:`{bundled}. If it is wanted, set "
         f"split.version: {before.version + 1} in task.yaml: results on the old test do not carry over.",
     )
 

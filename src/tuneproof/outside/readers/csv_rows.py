@@ -99,6 +99,12 @@ def _dialect(
     return start, best[0], (f"delimiter {best[0]!r} by the header",)
 
 
+_SAVE_AS_UTF8 = (
+    "Save the file as CSV UTF-8, or say how it is written: `data.encoding: cp1252` in task.yaml, or "
+    "`tuneproof init --pairs FILE --encoding cp1252`."
+)
+
+
 def _header(record: _Record, flaw: str, shown: str) -> list[str]:
     names = [cell.strip() for cell in record.cells]
     problems = [p for p in (flaw, record.problem) if p]
@@ -109,7 +115,9 @@ def _header(record: _Record, flaw: str, shown: str) -> list[str]:
     if problems:
         raise BadInput(
             "\n".join(f"{shown}:{record.first}: header: {problem}." for problem in problems),
-            remedy="Give every column one name of its own in the first row.",
+            remedy=_SAVE_AS_UTF8
+            if any("UTF-8" in problem for problem in problems)
+            else "Give every column one name of its own in the first row.",
         )
     return names
 

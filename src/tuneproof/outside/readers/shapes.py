@@ -241,6 +241,8 @@ def _text(value: Any, column: str) -> str:
 def _answer(value: Any, column: str) -> str:
     """Return an output; a number becomes its text, an object or a list compact JSON, its keys in order."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a count that a spreadsheet or Parquet keeps as 1396.0
     if not number and not isinstance(value, (dict, list)):
         return _text(value, column)
     try:
