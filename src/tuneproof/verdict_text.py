@@ -152,13 +152,14 @@ def _rival_sentence(verdict: Verdict) -> str:
     strongest = min(verdict.rivals, key=lambda c: c.difference)
     rival = next(a for a in verdict.arms if a.arm.name == strongest.against)
     numbers = f"{points(abs(strongest.difference))[1:]}"
-    where = "ahead of" if strongest.difference > 0 else "behind" if strongest.difference < 0 else "level with"
+    side = "ahead of" if strongest.difference > 0 else "behind"
+    where = f"{numbers} {side}" if strongest.difference else "level with"
     interval = f"({span(strongest.interval, signed=True)}, {p_value(strongest.p_one_sided)})"
     advice = _RULE_WINS if rival.arm.name == "rule" else _RIVAL_WINS
     advice = advice if strongest.difference < 0 else ""
     return (
         f"The best cheap rival, {rival.arm.title}, has {percent(rival.rate)}: the tuned model is "
-        f"{numbers} {where} it {interval}.{advice}"
+        f"{where} it {interval}.{advice}"
     )
 
 
