@@ -40,7 +40,6 @@ VALUES = {
     "pairs": "PATH",
     "reviewed_by": "NAME",
     "encoding": "NAME",
-    "encoding": "NAME",
 }
 """Option → what to write for its value."""
 

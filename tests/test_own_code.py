@@ -93,7 +93,7 @@ def test_an_edited_neighbour_is_read_anew_also_when_it_is_imported_late_and_coun
     assert not list(tmp_path.rglob("*.pyc")) and "beside" not in sys.modules
 
 
-@pytest.mark.parametrize("reference", ["/tmp/evil:f", "../evil:f", "a b:f", "evil:f\n"])
+@pytest.mark.parametrize("reference", ["/elsewhere/evil:f", "../evil:f", "a b:f", "evil:f\n"])
 def test_a_rule_outside_the_project_folder_cannot_be_named(reference: str) -> None:
     fields = yaml.safe_load(fake_task())
     fields["comparison"]["rule"] = reference

@@ -318,3 +318,10 @@ def test_times_do_not_change_a_digest_but_make_the_report_stale(tmp_path: Path) 
     assert before.artifact == after.artifact and before.record != after.record
     assert made.state("serve").state == "fresh"
     assert made.state("judge").state == "stale"
+
+
+def test_the_reason_why_the_case_is_stale_names_the_section(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    run(made, until="init")
+    (made.root / "task.yaml").write_text(fake_task(epochs=7), "utf-8")
+    assert made.state("init").why == "task.yaml changed: tuning"

@@ -138,7 +138,7 @@ class Workspace:
     def _why_stale(self, step: Step, made: Made) -> str:
         settings, made_from = self._inputs(step)
         if changed := [name for name in settings if settings[name] != made.settings.get(name)]:
-            return _what_changed(changed)
+            return _what_changed(self._sections() if changed == [""] else changed)
         for folder, digest in made_from.items():
             if digest != made.made_from.get(folder):
                 return f"{folder} was made again" if digest else f"{folder} is missing"
@@ -146,6 +146,15 @@ class Workspace:
             if self.state(need).state != "fresh":
                 return f"{step_of(need).folder} is {self.state(need).state}"
         return self._changed_file(step, made)
+
+    def _sections(self) -> list[str]:
+        """Return the sections of task.yaml that differ from the case's."""
+        path = self.folder("init") / step_of("init").makes
+        if not path.exists():
+            return [""]
+        before = self.parsed(path.read_bytes(), Case, path).task_file.model_dump(mode="json")
+        after = self.task_file().model_dump(mode="json")
+        return [name for name in after if after[name] != before.get(name)] or [""]
 
     def _changed_file(self, step: Step, made: Made) -> str:
         for ref in made.files:

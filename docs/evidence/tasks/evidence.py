@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A task's own script → pairs → `init --pairs` → a few edits → `run` → the records kept beside that script.
 
-    .venv/bin/python docs/evidence/tasks/evidence.py run us-addresses --project /tmp/us-addresses
-    .venv/bin/python docs/evidence/tasks/evidence.py keep us-addresses --project /tmp/us-addresses
+    .venv/bin/python docs/evidence/tasks/evidence.py run us-addresses --project runs/us-addresses
+    .venv/bin/python docs/evidence/tasks/evidence.py keep us-addresses --project runs/us-addresses
 
     .venv/bin/python docs/evidence/tasks/evidence.py page
 
