@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from tuneproof.arms import result_of
 from tuneproof.artifacts import (
+    Adapter,
     DevSet,
     Drafts,
     Item,
@@ -29,6 +30,7 @@ from tuneproof.artifacts import (
     lock_part,
 )
 from tuneproof.cli import app
+from tuneproof.forecast import REFERENCE
 from tuneproof.outside.real import bundled_lock, real_outside
 from tuneproof.scoring import scorer_of
 from tuneproof.shelves import in_test_order
@@ -114,6 +116,22 @@ def test_every_row_of_the_other_tasks_can_be_computed_again_from_the_kept_replie
         lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").split("\n")[:-1]
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], kept.test)
         assert result_of(case, scorer, stored.arm, kept, replies) == stored
+
+
+def test_the_speeds_that_a_first_forecast_goes_by_are_those_of_the_kept_demo() -> None:
+    folder = EVIDENCE / "demo"
+    adapter = Adapter.model_validate_json((folder / "settings.json").read_text("utf-8"))
+    verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
+    assert REFERENCE.tokens_per_s == pytest.approx(adapter.tokens / adapter.seconds, rel=0.03)
+    for kind, told in (("base", REFERENCE.base_s), ("tuned", REFERENCE.tuned_s)):
+        times = [
+            Reply.model_validate_json(line).ms
+            for arm in verdict.arms
+            if arm.arm.kind == kind and arm.p50_ms is not None
+            for line in (folder / "replies" / f"{arm.arm.name}.jsonl").read_text("utf-8").splitlines()
+        ]
+        assert len(times) >= 400
+        assert told == pytest.approx(sum(ms or 0 for ms in times) / len(times) / 1000, rel=0.03)
 
 
 def test_the_page_of_the_other_tasks_is_the_one_of_the_kept_records() -> None:
