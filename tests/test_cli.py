@@ -244,6 +244,8 @@ def test_an_interrupt_is_130_and_says_that_the_same_command_continues(
 def test_a_real_ctrl_c_is_130() -> None:
     code = (
         "import os, signal, sys, tuneproof.cli, tuneproof.commands as c\n"
+        # A shell starts background jobs with SIGINT ignored, and a child inherits that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "c.run_doctor = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT) or sum(range(10**9))\n"
         "sys.argv = ['tuneproof', 'doctor']\n"
         "tuneproof.cli.main()\n"

@@ -205,7 +205,7 @@ def test_a_finished_project_lets_the_next_forecast_speak_of_this_machine(
     capsys.readouterr()
     fresh = project(tmp_path / "next")
     run_dry(fresh.root, until="judge", as_json=False, outside=there)
-    assert "Time: about" in (said := capsys.readouterr().out) and "project on this machine" in said
+    assert "Time: about" in (said := capsys.readouterr().out) and "project, finished on this machine" in said
     for broken in ("{", '{"x": 1}', "[]", '{"package:fake-base | x": [1]}'):
         (cache / "speeds.json").write_text(broken, "utf-8")
         run_dry(fresh.root, until="judge", as_json=False, outside=there)

@@ -171,10 +171,11 @@ def test_the_partition_does_not_depend_on_row_order(
 @given(st.lists(st.tuples(FEW_WORDS, st.sampled_from(["mit", "gpl", "red"])), min_size=1, max_size=10))
 def test_no_two_groups_hold_twins_and_each_is_named_after_its_first_row(rows: list[tuple[str, str]]) -> None:
     texts, answers = [t for t, _ in rows], [a for _, a in rows]
+    alike = templates(texts, answers)
     found = groups(texts, answers)
     assert all(found[g] == g <= i for i, g in enumerate(found))
     for i, j in itertools.combinations(range(len(rows)), 2):
-        if jaccard(texts[i], texts[j]) >= NEAR or template(*rows[i]) == template(*rows[j]):
+        if jaccard(texts[i], texts[j]) >= NEAR or alike[i] == alike[j]:
             assert found[i] == found[j]
 
 
