@@ -276,6 +276,17 @@ def test_a_metric_that_is_edited_during_a_run_grades_with_what_it_is_then(tmp_pa
     assert bench.scorer().metric.grade("a", "b", bench.scorer().options).value == 0.25
 
 
+def test_which_rivals_are_fitted_is_part_of_the_plan(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    run(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuneproof.steps.compare.RIVALS_RULE", "only the rivals that the tune beats")
+        for step in ("6-comparison", "8-serve", "9-verdict"):
+            shutil.rmtree(made.root / step)
+        run(made)
+    assert take(made, "judge", Verdict).test_accesses == 2
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

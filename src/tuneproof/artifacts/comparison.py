@@ -186,6 +186,8 @@ class EvalPlan(Artifact):
     """Of the prompts of all test items."""
     arms: tuple[str, ...]
     """What will be measured."""
+    rivals_rule: str = ""
+    """Which rivals are fitted, and how."""
     shots_rule: str
     """How the number of examples is chosen."""
     exclusion_rule: str

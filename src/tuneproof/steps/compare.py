@@ -29,7 +29,7 @@ from tuneproof.errors import NotReady
 from tuneproof.outside.machine import describe
 from tuneproof.outside.protocols import Base, BatchModel, Engine, Progress, Runtime, TestRecords
 from tuneproof.prompt import Message, messages_for
-from tuneproof.rivals import answer_with, fit_rivals, not_fitted, rule_rival
+from tuneproof.rivals import RIVALS_RULE, answer_with, fit_rivals, not_fitted, rule_rival
 from tuneproof.scoring import Scorer
 
 Rule = Callable[[str], object]
@@ -119,6 +119,7 @@ def plan_of(case: Case, split: Split, adapter: Adapter, *, files: Mapping[str, s
             *(f"tuned-{name}" for name in ladder),
             "frontier",
         ),
+        rivals_rule=RIVALS_RULE,
         shots_rule=SHOTS_RULE,
         exclusion_rule=EXCLUSION_RULE,
         max_new_tokens=task_file.task.max_new_tokens,
