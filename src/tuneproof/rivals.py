@@ -22,8 +22,9 @@ MOST_CLASSES = 1_000
 it out would have flattered the tune.
 """
 RIVALS_RULE = (
-    "majority; nearest neighbour by TF-IDF of character 4-grams; TF-IDF of words and word pairs with logistic "
-    f"regression, C = 100, fitted up to {MOST_CLASSES:,} different answers and two pairs an answer on the mean"
+    "majority; nearest neighbour by TF-IDF of character 4-grams; TF-IDF of words and word pairs with "
+    f"logistic regression, C = 100, up to {MOST_CLASSES:,} different answers and from two pairs an answer on"
+    " the mean"
 )
 """Part of the plan: which rivals stand beside the model must not be chosen after the scores are seen."""
 
