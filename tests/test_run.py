@@ -17,7 +17,7 @@ from tuneproof.artifacts import Verdict
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.commands import run_dry, run_run
 from tuneproof.console import Tell
-from tuneproof.errors import BadInput, GateNotPassed, NotReady
+from tuneproof.errors import BadInput, GateNotPassed, LockBroken, NotReady
 from tuneproof.making import Bench
 from tuneproof.outside.protocols import Base
 from tuneproof.outside.real import bundled_lock
@@ -336,3 +336,14 @@ def test_the_reason_why_the_case_is_stale_names_the_section(tmp_path: Path) -> N
     run(made, until="init")
     (made.root / "task.yaml").write_text(fake_task(epochs=7), "utf-8")
     assert made.state("init").why == "task.yaml changed: tuning"
+
+
+def test_a_split_that_the_kept_lock_does_not_know_stops_every_run(tmp_path: Path) -> None:
+    made = project(tmp_path)
+    run(made, until="freeze")
+    path = made.root / "locks/split-v1.lock.json"
+    text = path.read_text("utf-8")
+    assert "groups = " in text
+    path.write_text(text.replace("groups = ", "Groups = "), "utf-8")
+    with pytest.raises(LockBroken, match="is not the split that was frozen as version 1"):
+        run(made, until="tune")
