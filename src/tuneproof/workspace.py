@@ -236,9 +236,8 @@ class Workspace:
         path = folder / BEGUN
         interrupted = path.exists() and not (folder / MADE).exists()
         if not (interrupted and path.read_bytes() == begun):
-            (folder / MADE).unlink(
-                missing_ok=True
-            )  # first: a kill in between must not leave a step half there
+            # First: a kill in between must not leave a step that counts as made.
+            (folder / MADE).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             atomic_write(path, begun)
