@@ -8,17 +8,19 @@ from tuneproof.artifacts.comparison import (
     ArmResult,
     Comparison,
     Confusion,
-    EvalPlan,
     Figure,
     Interval,
-    LedgerEntry,
     Parity,
+    PromptTrial,
     Reply,
     Score,
-    ShotTrial,
 )
+from tuneproof.artifacts.costs import BreakEven, CostLine, Costs, PriceUsed
+from tuneproof.artifacts.endpoints import EndpointSection, NamedEndpoint, Price
 from tuneproof.artifacts.gguf import GgufFile, Ladder, TensorTypes
+from tuneproof.artifacts.latency import Timing
 from tuneproof.artifacts.pairs import Drafts, LeftOut, Pair, Provenance, Reviewed
+from tuneproof.artifacts.plan import EvalPlan, LedgerEntry
 from tuneproof.artifacts.release import Release, Repo, Withheld
 from tuneproof.artifacts.serving import Serving
 from tuneproof.artifacts.split import (
@@ -36,7 +38,19 @@ from tuneproof.artifacts.split import (
     lock_part,
     row_hash,
 )
-from tuneproof.artifacts.verdict import ChangedItem, Contrast, Gate, Verdict
+from tuneproof.artifacts.verdict import (
+    ChangedItem,
+    ClassLoss,
+    Contrast,
+    Control,
+    Equality,
+    FailureCluster,
+    FileStep,
+    Gate,
+    SeedSpread,
+    Slice,
+    Verdict,
+)
 
 __all__ = [
     "Adapter",
@@ -44,16 +58,25 @@ __all__ = [
     "ArmResult",
     "Artifact",
     "BaseModelIdentity",
+    "BreakEven",
     "Case",
     "ChangedItem",
+    "ClassLoss",
     "Comparison",
     "Confusion",
     "Contrast",
+    "Control",
+    "CostLine",
+    "Costs",
     "DevSet",
     "Drafts",
+    "EndpointSection",
+    "Equality",
     "EvalPlan",
+    "FailureCluster",
     "Figure",
     "FileRef",
+    "FileStep",
     "Gate",
     "GgufFile",
     "Interval",
@@ -62,9 +85,13 @@ __all__ = [
     "LeakReport",
     "LedgerEntry",
     "LeftOut",
+    "NamedEndpoint",
     "Pair",
     "Parity",
     "PartLock",
+    "Price",
+    "PriceUsed",
+    "PromptTrial",
     "Provenance",
     "Record",
     "Release",
@@ -73,15 +100,17 @@ __all__ = [
     "Reviewed",
     "RowLock",
     "Score",
+    "SeedSpread",
     "Serving",
     "Setting",
-    "ShotTrial",
+    "Slice",
     "Split",
     "SplitLock",
     "SplitRow",
     "TaskFile",
     "TensorTypes",
     "TestSet",
+    "Timing",
     "TrainSet",
     "Triage",
     "Twin",

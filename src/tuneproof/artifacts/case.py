@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tuneproof.artifacts.base import Artifact, Record
+from tuneproof.artifacts.costs import CostSection
+from tuneproof.artifacts.endpoints import EndpointSection, NamedEndpoint
 
 METRICS = (
     "exact match",
@@ -191,11 +193,15 @@ class ComparisonSection(Record):
     """How the arms are prompted."""
 
     shots: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 5, 20), min_length=1)
-    """Numbers of examples tried for the base on dev; the best one becomes its arm."""
+    """Numbers of examples tried for the base and each endpoint on dev."""
     shots_dev_items: int = Field(default=40, ge=10)
-    """Dev pairs on which the number of shots is chosen."""
-    frontier: str | None = None
-    """Model id of the frontier arm; null means not measured."""
+    """Dev pairs on which the prompt is chosen."""
+    frontier: EndpointSection | None = None
+    """The API that you pay today: a model id, or a section with its address and price; null: not measured."""
+    endpoints: tuple[NamedEndpoint, ...] = ()
+    """More models behind an API: vLLM, llama-server, OpenRouter, Gemini, Anthropic, Ollama."""
+    load_calls: int = Field(default=4, ge=1, le=64)
+    """Calls at once at the load point; latency is measured there beside one call at a time."""
     rule: str | None = Field(default=None, pattern=f"^{OWN_CODE.pattern}$")
     """`module:function` that already does the job without a model; measured beside the models."""
 
@@ -211,6 +217,8 @@ class GateSection(Record):
     """Points behind the frontier that still count as equal."""
     quant_margin_points: float = Field(default=3.0, gt=0, le=20)
     """Points that a smaller file may lose and still count as equal."""
+    most_points_for_cost: float = Field(default=10.0, ge=0, le=50)
+    """Points behind the frontier that a lower cost can pay for; beyond them no price decides."""
 
 
 class QuantizationSection(Record):
@@ -258,6 +266,8 @@ class TaskFile(Record):
     """Which files are made."""
     serving: ServingSection
     """How the model is served, and at what price."""
+    costs: CostSection = CostSection()
+    """What leaving the API costs beside the calls."""
 
     @model_validator(mode="after")
     def _threshold_of_a_graded_metric(self) -> TaskFile:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from tuneproof.artifacts.base import Artifact, Record
+from tuneproof.artifacts.costs import PriceUsed
 
-ArmKind = Literal["base", "tuned", "rival", "frontier"]
+ArmKind = Literal["base", "tuned", "rival", "frontier", "endpoint", "seed", "control"]
 
 
 class Arm(Record):
@@ -24,6 +25,14 @@ class Arm(Record):
     """The model file, if the arm has one."""
     shots: int = 0
     """Examples in its prompt."""
+    prompt: str = ""
+    """Name of its prompt variant, where it was chosen among several."""
+    constrained: bool = False
+    """Its replies are held to the schema, the labels or the answer pattern while they are generated."""
+    model: str = ""
+    """Id of the model behind an API."""
+    recorded: str = ""
+    """Who made the replies elsewhere, and when; empty for arms that were asked here."""
     note: str = ""
     """What a reader of the table should know."""
 
@@ -31,20 +40,36 @@ class Arm(Record):
 class Reply(Record):
     """What one arm answered to one item."""
 
-    measured: ClassVar[frozenset[str]] = frozenset({"ms"})
+    measured: ClassVar[frozenset[str]] = frozenset({"ms", "first_ms", "at"})
 
     item_id: str
     """The item, or the dev pair."""
     text: str
     """As it came."""
-    finish: Literal["stop", "length"]
-    """`length`: the token limit cut the reply."""
+    finish: Literal["stop", "length", "refused", "failed"]
+    """`length`: cut by the token limit; `refused`: withheld by the API; `failed`: no reply after all retries."""
     prompt_tokens: int
     """0 for arms without tokens."""
     output_tokens: int
     """The end token among them."""
     ms: float | None
     """Wall time of the call in milliseconds, client side, concurrency 1; None where calls were batched."""
+    first_ms: float | None = None
+    """Time to the first non-empty text, of a streamed reply."""
+    cached_tokens: int = 0
+    """Of the prompt tokens, those that the API read from a cache."""
+    reasoning_tokens: int = 0
+    """Of the output tokens, those that were reasoning."""
+    attempts: int = 1
+    """Calls until there was a reply."""
+    model: str = ""
+    """Id that the API answered with."""
+    at: str = ""
+    """UTC, ISO 8601; of arms behind an API."""
+    prompt_sha256: str = ""
+    """Of the request, for arms behind an API and for replies made elsewhere."""
+    error: str = ""
+    """Why it failed."""
 
 
 class Score(Record):
@@ -119,7 +144,7 @@ class ArmResult(Record):
     p95_ms: float | None
     """None below 59 timed calls, where no one-sided 95 % bound exists, or where calls were batched."""
     usd_per_1000: float | None
-    """None where the machine's price is unknown."""
+    """API: at the list price. Local: with the machine fully used. None where a price is unknown."""
     unseen_n: int
     """Items whose expected output never occurs in train."""
     unseen_correct: int
@@ -136,13 +161,43 @@ class ArmResult(Record):
     """What else the metric says of all replies."""
     confusion: Confusion | None = None
     """Expected against replied labels; None where there are none, or too many."""
+    prompt_tokens_mean: float | None = None
+    """None for arms that read no tokens."""
+    repeat_rates: tuple[float, ...] = ()
+    """Share right of every repeat, the first among them; empty where the items were asked once."""
+    clusters: int = 0
+    """Groups among the items; 0 where every item is a group of its own."""
+    icc: float | None = None
+    """Intraclass correlation of being right within a group."""
+    design_effect: float | None = None
+    """How many times larger the variance is than with independent items."""
+    cluster_interval: Interval | None = None
+    """Seeded bootstrap of `rate` over groups."""
+    excluded: int = 0
+    """Items left out of every arm, because some API gave no reply to them after all retries."""
+
+    @property
+    def wider(self) -> Interval:
+        """The wider of the Wilson and the cluster interval: the one to print."""
+        other = self.cluster_interval
+        if other is None or other.high - other.low <= self.interval.high - self.interval.low:
+            return self.interval
+        return other
 
 
-class ShotTrial(Record):
-    """The base with one number of shots, on dev."""
+class PromptTrial(Record):
+    """A model with one prompt variant, on dev."""
 
+    arm: str
+    """`base`, or the arm of the endpoint."""
+    prompt: str
+    """Name of the variant."""
     shots: int
     """Examples in the prompt."""
+    style: str
+    """Where the examples stand, and what else is said."""
+    constrained: bool = False
+    """Whether the replies were held to the form of an answer."""
     correct: int
     """Right replies on dev."""
     parse_failures: int
@@ -152,65 +207,7 @@ class ShotTrial(Record):
     mean_value: float | None = None
     """Mean value of the metric."""
     fits: bool = True
-    """False: the examples do not fit the context beside the longest input, so this number was not tried."""
-
-
-class EvalPlan(Artifact):
-    """Fixed and hashed before the first test access."""
-
-    metric: str
-    """What counts as right."""
-    scoring: str = ""
-    """Digest of the scoring section and of the files of code and schema that task.yaml names."""
-    comparison: str = ""
-    """Digest of the comparison section: shots, dev items, rule, frontier."""
-    serving: str = ""
-    """Digest of the serving section: the context, and the machine's price."""
-    task: str = ""
-    """Digest of the task section: prompt, metric, answer pattern, limit."""
-    train_digest: str = ""
-    """Of the train part of the lock: examples and rivals are made of it."""
-    dev_digest: str = ""
-    """Of the dev part: the number of examples is chosen on it."""
-    contrast: str
-    """What the gate compares."""
-    alpha: float
-    """One-sided level of the gate."""
-    confidence: float
-    """Two-sided level of the intervals."""
-    adapter: str
-    """Digest of the adapter's record: another tune under test is another plan, and another round."""
-    test_digest: str
-    """Of the test part of the lock."""
-    prompt_sha256: str
-    """Of the prompts of all test items."""
-    arms: tuple[str, ...]
-    """What will be measured."""
-    rivals_rule: str = ""
-    """Which rivals are fitted, and how."""
-    shots_rule: str
-    """How the number of examples is chosen."""
-    exclusion_rule: str
-    """Which items are left out."""
-    max_new_tokens: int
-    """Limit of a reply."""
-    seed: int
-    """Of the training."""
-
-
-class LedgerEntry(Record):
-    """One access to the test set, chained to the entry before it."""
-
-    at: str
-    """UTC, ISO 8601."""
-    who: str
-    """The command."""
-    arm: str
-    """What was measured."""
-    plan_digest: str
-    """The plan under which it was."""
-    previous: str
-    """SHA-256 of the previous entry, or `genesis`."""
+    """False: the examples do not fit the context beside the longest input, so it was not tried."""
 
 
 class Parity(Record):
@@ -235,13 +232,23 @@ class Comparison(Artifact):
     """The plan that all arms share."""
     arms: tuple[ArmResult, ...]
     """In the order in which they were measured."""
-    shot_trials: tuple[ShotTrial, ...]
-    """The base on dev, for each number of examples."""
-    chosen_shots: int
-    """The number of examples that did best."""
+    trials: tuple[PromptTrial, ...]
+    """Every prompt variant on dev, of the base and of each endpoint."""
+    chosen: dict[str, str]
+    """Arm → name of the prompt variant that did best for it on dev."""
+    budget: str
+    """How many dev calls each model had for that choice."""
     parity: Parity
     """Of the base's file."""
     not_measured: dict[str, str]
     """Arm → reason, for example `frontier` → `no key`."""
     machine: str
     """Processor, cores, memory."""
+    excluded: tuple[str, ...] = ()
+    """Items without a reply of some API after all retries: left out of every arm."""
+    prices: dict[str, PriceUsed] = {}
+    """Arm → the price of its model on the day of the comparison."""
+    price_unknown: dict[str, str] = {}
+    """Arm → why its price is not known."""
+    constraint: str = ""
+    """What holds constrained replies to the form of an answer, or why nothing can."""

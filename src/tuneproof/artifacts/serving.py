@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tuneproof.artifacts.base import Artifact
 from tuneproof.artifacts.comparison import ArmResult, Parity
+from tuneproof.artifacts.latency import Timing
 
 
 class Serving(Artifact):
@@ -29,3 +30,9 @@ class Serving(Artifact):
     """The plan that all arms share."""
     machine: str
     """Processor, cores, memory."""
+    timings: tuple[Timing, ...] = ()
+    """Every file and the best base, asked item by item in one session; then the load point."""
+    repeated: int = 0
+    """Items that the base answered a second time, in that session."""
+    repeated_equal: int = 0
+    """Of these, replies equal to the first: whether greedy decoding is stable here."""

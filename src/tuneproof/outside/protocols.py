@@ -16,7 +16,9 @@ from tuneproof.artifacts import (
     TensorTypes,
 )
 from tuneproof.artifacts.curves import CurveRow
+from tuneproof.constraint import Constraint
 from tuneproof.prompt import Message
+from tuneproof.request import Request
 
 Folder = Path
 """An empty or half-filled folder that the workspace hands out; steps only pass it on."""
@@ -29,6 +31,8 @@ class Answer(NamedTuple):
     finish: Literal["stop", "length"]
     prompt_tokens: int
     output_tokens: int
+    first_ms: float | None = None
+    """Milliseconds to the first non-empty text, where the reply was streamed."""
 
 
 class Runtime(Protocol):
@@ -36,8 +40,10 @@ class Runtime(Protocol):
 
     name: str
 
-    def ask(self, messages: Sequence[Message], *, max_new_tokens: int) -> Answer:
-        """Answer one chat."""
+    def ask(
+        self, messages: Sequence[Message], *, max_new_tokens: int, constraint: Constraint | None = None
+    ) -> Answer:
+        """Answer one chat, streamed; with a constraint, no token can leave the form of an answer."""
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt text that the runtime makes of `messages`."""
@@ -54,8 +60,27 @@ class Engine(Protocol):
 
     name: str
 
-    def load(self, file: Path, *, num_ctx: int) -> Runtime:
-        """Load `file` with a context of `num_ctx` tokens."""
+    def load(self, file: Path, *, num_ctx: int, parallel: int = 1) -> Runtime:
+        """Load `file` with a context of `num_ctx` tokens for each of `parallel` calls at once."""
+
+
+class Endpoint(Protocol):
+    """A model behind an API."""
+
+    name: str
+    """For example `OpenAI-compatible API at api.openai.com`."""
+
+    def ask(self, request: Request) -> Reply:
+        """Answer one request, with its times, tokens and attempts.
+
+        A reply that no retry could get comes back with `finish="failed"` and its `error`.
+
+        Raises:
+            OutsideFailed: no item could be answered: key, model name, spend limit, address.
+        """
+
+    def close(self) -> None:
+        """Close its connections."""
 
 
 class Base(NamedTuple):
