@@ -104,10 +104,10 @@ def graded_report(change: dict[str, Any]) -> ReportInput:
     arms = _measured_all(data.verdict.arms, whole)
     comparison = data.comparison.model_copy(
         update={
-            "shot_trials": (
-                data.comparison.shot_trials[0].model_copy(update={"mean_value": 0.125}),
-                data.comparison.shot_trials[1],
-                data.comparison.shot_trials[2].model_copy(update={"fits": False, "n": 0, "correct": 0}),
+            "trials": (
+                data.comparison.trials[0].model_copy(update={"mean_value": 0.125}),
+                data.comparison.trials[1],
+                data.comparison.trials[2].model_copy(update={"fits": False, "n": 0, "correct": 0}),
             )
         }
     )

@@ -14,6 +14,7 @@ from tuneproof.artifacts import (
     Comparison,
     Contrast,
     DevSet,
+    EvalPlan,
     FileRef,
     Gate,
     GgufFile,
@@ -21,11 +22,12 @@ from tuneproof.artifacts import (
     Item,
     Ladder,
     LeakReport,
+    LedgerEntry,
     Parity,
+    PromptTrial,
     Provenance,
     Serving,
     Setting,
-    ShotTrial,
     Split,
     SplitLock,
     SplitRow,
@@ -49,7 +51,7 @@ MACHINE = "sample machine, 2 cores, no GPU"
 
 
 def sample_report() -> ReportInput:
-    """Build the same sample every time: a tune that passes its gate, with no frontier measured."""
+    """Build the same sample every time: a tune that passes its gate, and no part that may be missing."""
     arms = sample_arms()
     return ReportInput(
         case=sample_case(),
@@ -62,7 +64,9 @@ def sample_report() -> ReportInput:
         curves=sample_curves(),
         provenance=sample_provenance(),
         statement="expert-labelled by the source, not reviewed here",
-        made_at="2026-01-02T03:04:05Z",
+        plan=sample_plan(),
+        ledger=sample_ledger(arms),
+        replies={},
         tuneproof_version="0.0.0+sample",
     )
 
@@ -183,8 +187,8 @@ def _wilson(correct: int, n: int, z: float = 1.959964) -> Interval:
 
 def arm_result(name: str, title: str, kind: str, correct: int, **fields: object) -> ArmResult:
     """One made-up arm; `fields` replaces anything, `file` and `engine` included."""
-    arm = {"name": name, "title": title, "kind": kind, "engine": fields.pop("engine", "sample engine")}
-    arm["file"] = fields.pop("file", None)
+    arm: dict[str, object] = {"name": name, "title": title, "kind": kind, "engine": "sample engine"}
+    arm |= {key: fields.pop(key) for key in Arm.model_fields if key in fields}
     values: dict[str, object] = {
         "arm": Arm.model_validate(arm),
         "n": N,
@@ -225,12 +229,19 @@ def sample_comparison(arms: tuple[ArmResult, ...]) -> Comparison:
     return Comparison(
         plan_digest=DIGEST,
         arms=tuple(a for a in arms if a.arm.file is None),
-        shot_trials=(
-            ShotTrial(shots=0, correct=0, parse_failures=12, n=40),
-            ShotTrial(shots=5, correct=2, parse_failures=4, n=40),
-            ShotTrial(shots=20, correct=1, parse_failures=3, n=40),
+        trials=(
+            PromptTrial(
+                arm="base", prompt="0-shot", shots=0, style="plain", correct=0, parse_failures=12, n=40
+            ),
+            PromptTrial(
+                arm="base", prompt="5-shot", shots=5, style="as turns", correct=2, parse_failures=4, n=40
+            ),
+            PromptTrial(
+                arm="base", prompt="20-shot", shots=20, style="as turns", correct=1, parse_failures=3, n=40
+            ),
         ),
-        chosen_shots=5,
+        chosen={"base": "5-shot"},
+        budget="each model had 120 dev calls",
         parity=Parity(prompts=N, text_equal=N, tokens_equal=N, one_bos=True),
         not_measured={"frontier": "no key"},
         machine=MACHINE,
@@ -345,7 +356,38 @@ def sample_verdict(arms: tuple[ArmResult, ...]) -> Verdict:
         minimum_detectable_gain=0.083,
         plan_digest=DIGEST,
         thresholds_digest=DIGEST,
+        made_at="2026-01-02T03:04:05Z",
+        advice="not enough evidence",
     )
+
+
+def sample_plan() -> EvalPlan:
+    return EvalPlan(
+        metric="exact match",
+        contrast="the served file against its best base",
+        alpha=0.025,
+        confidence=0.95,
+        adapter=DIGEST,
+        test_digest=DIGEST,
+        prompt_sha256=DIGEST,
+        arms=("base-0-shot", "base-5-shot", "tuned-Q8_0"),
+        rivals_rule="majority; nearest neighbour; word counts",
+        prompts_rule="most right on 40 dev pairs; ties: fewer examples",
+        exclusion_rule="none",
+        max_new_tokens=48,
+        seed=0,
+        tests="mid-p McNemar, Tango",
+    )
+
+
+def sample_ledger(arms: tuple[ArmResult, ...]) -> tuple[LedgerEntry, ...]:
+    return tuple(
+        LedgerEntry(
+            at=f"2026-01-02T02:{i:02}:00Z", who="compare", arm=result.arm.name,
+            plan_digest=DIGEST, previous="genesis" if i == 0 else DIGEST,
+        )
+        for i, result in enumerate(arms)
+    )  # fmt: skip
 
 
 def sample_curves(steps: int = 120) -> tuple[CurveRow, ...]:

@@ -32,8 +32,8 @@ from tuneproof.artifacts import (
 from tuneproof.cli import app
 from tuneproof.forecast import REFERENCE
 from tuneproof.outside.real import bundled_lock, real_outside
+from tuneproof.reply_shelf import in_test_order
 from tuneproof.scoring import scorer_of
-from tuneproof.shelves import in_test_order
 from tuneproof.steps import STEPS
 from tuneproof.steps.draft import draft
 from tuneproof.steps.freeze import freeze

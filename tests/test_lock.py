@@ -18,21 +18,8 @@ from sample import sample_case
 from tuneproof.artifacts import Case, Drafts, Pair, Provenance, Reply, Reviewed, Split, TrainSet, lock_part
 from tuneproof.errors import LockBroken, MissingArtifact, TuneproofError
 from tuneproof.outside.files import atomic_write, file_ref
-from tuneproof.shelves import (
-    LEDGER,
-    Replies,
-    TestDesk,
-    in_test_order,
-    ledger,
-    put_drafts,
-    put_reviewed,
-    put_split,
-    replies_of,
-    rounds,
-    take_drafts,
-    take_reviewed,
-    take_split,
-)
+from tuneproof.reply_shelf import LEDGER, Replies, TestDesk, in_test_order, ledger, replies_of, rounds
+from tuneproof.shelves import put_drafts, put_reviewed, put_split, take_drafts, take_reviewed, take_split
 from tuneproof.status import standing
 from tuneproof.steps.freeze import freeze
 from tuneproof.workspace import Made, Workspace

@@ -26,7 +26,8 @@ from tuneproof.errors import (
 )
 from tuneproof.outside.files import file_ref
 from tuneproof.pages import served_path
-from tuneproof.shelves import ledger, take, take_split
+from tuneproof.reply_shelf import ledger
+from tuneproof.shelves import take, take_split
 from tuneproof.status import standing
 from tuneproof.steps import STEPS
 from tuneproof.story import story

@@ -1,89 +1,63 @@
-"""Test items × a way to answer → replies, and replies → one row of the table."""
+"""An arm's replies → its row of the table; and the proof that the runtime sends what training saw."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from tuneproof.artifacts import Arm, ArmResult, Case, Parity, Reply, Score, Split, SplitRow, TestSet
+from tuneproof.artifacts import (
+    Arm,
+    ArmResult,
+    Case,
+    Parity,
+    PriceUsed,
+    Reply,
+    Score,
+    Split,
+    SplitRow,
+    TestSet,
+)
 from tuneproof.bootstrap import mean_interval
+from tuneproof.call_costs import api_usd
 from tuneproof.errors import NotReady, TuneproofError
-from tuneproof.outside.machine import seconds
-from tuneproof.outside.protocols import Answer, BatchModel, Progress, ReplyLog, Runtime
-from tuneproof.prompt import Message, messages_for
+from tuneproof.outside.protocols import BatchModel, Runtime
+from tuneproof.prompt import messages_for
+from tuneproof.resampling import cluster_interval, design_effect, intraclass_correlation
 from tuneproof.scoring import Scorer, confusion_of, figures_of, score
 from tuneproof.statistics import cost_per_1000, p95, percentile, wilson
 
-WARM_UP = 3
-"""Calls before the clock counts: the first ones fill caches."""
-_BATCH = 8
+Replies = Mapping[str, Sequence[Reply]]
+"""Arm → its replies in the order of the items; repeats stand beside it as `ARM-r2`, `ARM-r3`, …"""
 
 
-def answer_one_by_one(
-    rows: Sequence[SplitRow],
-    runtime: Runtime,
-    chat: Callable[[str], list[Message]],
-    log: ReplyLog,
-    *,
-    limit: int,
-    progress: Progress,
-) -> tuple[Reply, ...]:
-    """Ask `runtime` for every row that `log` lacks, one call at a time, and store each reply at once.
+class Table(NamedTuple):
+    """What every row of one table shares."""
 
-    Args:
-        rows: what to answer, in order.
-        runtime: the loaded model.
-        chat: input text → chat.
-        log: replies of an interrupted run are taken from here.
-        limit: most new tokens a reply.
-        progress: told after every reply.
-    """
-    known = log.replies()
-    if any(row.id not in known for row in rows):
-        for row in rows[:WARM_UP]:
-            runtime.ask(chat(row.input), max_new_tokens=limit)
-    for number, row in enumerate(rows, 1):
-        if row.id not in known:
-            began = seconds()
-            answer = runtime.ask(chat(row.input), max_new_tokens=limit)
-            known[row.id] = _reply(row, answer, ms=round((seconds() - began) * 1000, 3))
-            log.append(known[row.id])
-        progress.update(number, len(rows), "items")
-    return tuple(known[row.id] for row in rows)
+    case: Case
+    split: Split
+    scorer: Scorer
+    excluded: frozenset[str] = frozenset()
+    """Items that no arm is scored on."""
 
+    @property
+    def items(self) -> tuple[SplitRow, ...]:
+        """The items that count."""
+        return tuple(item for item in self.split.test.items if item.id not in self.excluded)
 
-def answer_in_batches(
-    rows: Sequence[SplitRow],
-    model: BatchModel,
-    chat: Callable[[str], list[Message]],
-    log: ReplyLog,
-    *,
-    limit: int,
-    progress: Progress,
-) -> tuple[Reply, ...]:
-    """Like `answer_one_by_one`, but several rows of like length a call; such replies have no own time."""
-    known = log.replies()
-    open_rows = sorted((row for row in rows if row.id not in known), key=lambda row: (len(row.input), row.id))
-    for start in range(0, len(open_rows), _BATCH):
-        batch = open_rows[start : start + _BATCH]
-        answers = model.answer([chat(row.input) for row in batch], max_new_tokens=limit)
-        for row, answer in zip(batch, answers, strict=True):
-            known[row.id] = _reply(row, answer, ms=None)
-            log.append(known[row.id])
-        progress.update(len(known), len(rows), "items")
-    return tuple(known[row.id] for row in rows)
+    @property
+    def kept(self) -> Split:
+        """The split with the items that count."""
+        test = self.split.test.model_copy(update={"items": self.items})
+        return self.split.model_copy(update={"test": test})
 
+    def right(self, replies: Sequence[Reply]) -> tuple[bool, ...]:
+        """Whether each reply is right, in the order of the items that count."""
+        return tuple(s.correct for s in self.scores(replies))
 
-def _reply(row: SplitRow, answer: Answer, *, ms: float | None) -> Reply:
-    return Reply(
-        item_id=row.id,
-        text=answer.text,
-        finish=answer.finish,
-        prompt_tokens=answer.prompt_tokens,
-        output_tokens=answer.output_tokens,
-        ms=ms,
-    )
+    def scores(self, replies: Sequence[Reply]) -> tuple[Score, ...]:
+        """Score the replies to the items that count."""
+        return scores_of(self.scorer, self.items, [r for r in replies if r.item_id not in self.excluded])
 
 
 def scores_of(scorer: Scorer, rows: Iterable[SplitRow], replies: Sequence[Reply]) -> tuple[Score, ...]:
@@ -101,15 +75,40 @@ def scores_of(scorer: Scorer, rows: Iterable[SplitRow], replies: Sequence[Reply]
     return tuple(score(reply, expected[reply.item_id], scorer) for reply in replies)
 
 
-def result_of(case: Case, scorer: Scorer, arm: Arm, split: Split, replies: Sequence[Reply]) -> ArmResult:
-    """Compute an arm's row of the table from its replies alone."""
-    items = split.test.items
-    scores = scores_of(scorer, items, replies)
-    trained = {pair.output for pair in split.train.pairs}
+def repeats_of(name: str, replies: Replies) -> list[Sequence[Reply]]:
+    """Return an arm's repeats after the first, in order."""
+    found: list[Sequence[Reply]] = []
+    while (again := repeat_name(name, len(found) + 2)) in replies:
+        found.append(replies[again])
+    return found
+
+
+def repeat_name(name: str, repeat: int) -> str:
+    """Name of an arm's replies: `frontier` the first time, then `frontier-r2`, …"""
+    return name if repeat == 1 else f"{name}-r{repeat}"
+
+
+def failed_items(replies: Replies) -> frozenset[str]:
+    """Items to which some arm got no reply after all retries."""
+    return frozenset(r.item_id for each in replies.values() for r in each if r.finish == "failed")
+
+
+def result_of(table: Table, arm: Arm, replies: Replies, *, price: PriceUsed | None = None) -> ArmResult:
+    """Compute an arm's row of the table from stored replies alone.
+
+    Args:
+        table: items, scorer and settings.
+        arm: whose row it is.
+        replies: of all arms; the arm's own and its repeats are read.
+        price: of its model, for an arm behind an API.
+    """
+    case, items = table.case, table.items
+    own = [reply for reply in replies[arm.name] if reply.item_id not in table.excluded]
+    scores = table.scores(own)
+    trained = {pair.output for pair in table.split.train.pairs}
     unseen = [s for s, item in zip(scores, items, strict=True) if item.output not in trained]
     correct = sum(s.correct for s in scores)
     confidence = case.task_file.gate.confidence
-    tokens = [reply.output_tokens for reply in replies]
     expected = [item.output for item in items]
     return ArmResult(
         arm=arm,
@@ -118,17 +117,31 @@ def result_of(case: Case, scorer: Scorer, arm: Arm, split: Split, replies: Seque
         rate=correct / len(scores),
         interval=wilson(correct, len(scores), confidence=confidence),
         parse_failures=sum(s.parse_failure for s in scores),
-        over_limit=sum(reply.finish == "length" for reply in replies),
-        output_tokens_mean=sum(tokens) / len(tokens) if any(tokens) else None,
+        over_limit=sum(reply.finish == "length" for reply in own),
+        output_tokens_mean=_mean_tokens([reply.output_tokens for reply in own]),
+        prompt_tokens_mean=_mean_tokens([reply.prompt_tokens for reply in own]),
         unseen_n=len(unseen),
         unseen_correct=sum(s.correct for s in unseen),
         empty=sum(s.empty for s in scores),
-        refusals=sum(s.refusal for s in scores),
-        figures=figures_of(scorer, replies, expected),
-        confusion=confusion_of(scorer, replies, expected),
-        **_mean(scorer, scores, confidence),
-        **_times(replies, case.task_file.serving.machine_usd_per_hour),
+        refusals=sum(s.refusal or r.finish == "refused" for s, r in zip(scores, own, strict=True)),
+        figures=figures_of(table.scorer, own, expected),
+        confusion=confusion_of(table.scorer, own, expected),
+        excluded=len(table.excluded),
+        repeat_rates=_repeat_rates(table, arm, replies, correct / len(scores)),
+        **_mean(table.scorer, scores, confidence),
+        **_grouped(items, scores, confidence),
+        **_times(own),
+        usd_per_1000=_usd(case, arm, own, price),
     )
+
+
+def _mean_tokens(tokens: Sequence[int]) -> float | None:
+    return sum(tokens) / len(tokens) if any(tokens) else None
+
+
+def _repeat_rates(table: Table, arm: Arm, replies: Replies, first: float) -> tuple[float, ...]:
+    more = [table.right(each) for each in repeats_of(arm.name, replies)]
+    return (first, *(sum(right) / len(right) for right in more)) if more else ()
 
 
 def _mean(scorer: Scorer, scores: Sequence[Score], confidence: float) -> dict[str, Any]:
@@ -141,16 +154,44 @@ def _mean(scorer: Scorer, scores: Sequence[Score], confidence: float) -> dict[st
     }
 
 
-def _times(replies: Sequence[Reply], usd_per_hour: float | None) -> dict[str, Any]:
+def clusters_of(items: Sequence[SplitRow]) -> tuple[str, ...] | None:
+    """Return the group of each item, or None where every item is a group of its own."""
+    groups = tuple(item.group for item in items)
+    return groups if len(set(groups)) < len(groups) else None
+
+
+def _grouped(items: Sequence[SplitRow], scores: Sequence[Score], confidence: float) -> dict[str, Any]:
+    """Items of one group are not independent: how much that matters, and an interval that knows it."""
+    groups = clusters_of(items)
+    if groups is None or len(set(groups)) < 2:
+        return {}
+    right = [s.correct for s in scores]
+    values = [float(value) for value in right]
+    return {
+        "clusters": len(set(groups)),
+        "icc": intraclass_correlation(values, groups),
+        "design_effect": design_effect(values, groups),
+        "cluster_interval": cluster_interval(right, groups, confidence=confidence),
+    }
+
+
+def _times(replies: Sequence[Reply]) -> dict[str, Any]:
     times = [reply.ms for reply in replies if reply.ms is not None]
     if len(times) != len(replies):
-        return {"p50_ms": None, "p95_ms": None, "usd_per_1000": None}
-    mean_s = sum(times) / len(times) / 1000
-    return {
-        "p50_ms": percentile(times, share=0.5),
-        "p95_ms": p95(times),
-        "usd_per_1000": cost_per_1000(mean_s, usd_per_hour=usd_per_hour) if usd_per_hour else None,
-    }
+        return {"p50_ms": None, "p95_ms": None}
+    return {"p50_ms": percentile(times, share=0.5), "p95_ms": p95(times)}
+
+
+def _usd(case: Case, arm: Arm, replies: Sequence[Reply], price: PriceUsed | None) -> float | None:
+    """API: tokens at the list price. Local: the machine's hours, fully used."""
+    if arm.kind in {"frontier", "endpoint"}:
+        known = price is not None and any(reply.prompt_tokens for reply in replies)
+        return 1000 * api_usd(replies, price.price) / len(replies) if known and price else None
+    usd_per_hour = case.task_file.serving.machine_usd_per_hour
+    times = [reply.ms for reply in replies if reply.ms is not None]
+    if usd_per_hour is None or len(times) != len(replies):
+        return None
+    return cost_per_1000(sum(times) / len(times) / 1000, usd_per_hour=usd_per_hour)
 
 
 def check_parity(case: Case, test: TestSet, runtime: Runtime, trained: BatchModel) -> Parity:

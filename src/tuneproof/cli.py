@@ -165,17 +165,162 @@ def _step(verb: str, sentence: str, *examples: str) -> None:
 
 
 _step("draft", "Step 2: read real pairs with their provenance.")
-_step("review", "Step 3: let reviewed pairs go on, and say on whose word.")
+
+
+@app.command(
+    short_help="let reviewed pairs go on, and say on whose word",
+    epilog=_examples(
+        "tuneproof review --project my-task",
+        "tuneproof review --reread 50 --project my-task",
+    ),
+)
+def review(
+    project: Project = HERE,
+    again: Again = False,
+    reread: Annotated[
+        int | None,
+        typer.Option("--reread", metavar="N", help="Print N random training pairs for a person to read."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="With --reread: other pairs.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Step 3: let reviewed pairs go on, and say on whose word."""
+    from tuneproof.commands import run_step
+    from tuneproof.commands_tune import run_reread
+
+    if reread is None:
+        run_step("review", project, again=again, as_json=as_json)
+    else:
+        run_reread(reread, seed, project, as_json=as_json)
+
+
 _step("freeze", "Step 4: split by group and lock the split by hash.")
-_step("tune", "Step 5: train the LoRA adapter; a killed run continues.")
-_step("compare", "Step 6: measure base, rivals and adapter on the test.")
+
+
+@app.command(
+    short_help="train the LoRA adapter; a killed run continues",
+    epilog=_examples(
+        "tuneproof tune --project my-task",
+        "tuneproof tune --seeds 3 --project my-task",
+        "tuneproof tune --control shuffled-labels --project my-task",
+    ),
+)
+def tune(
+    project: Project = HERE,
+    again: Again = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", metavar="N", help="Train other seeds too, N in all: how much is chance?"),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control", help="Train a tune that must not pass the gate: shuffled-labels or blank-input."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 5: train the LoRA adapter; a killed run continues."""
+    from tuneproof.commands import run_step
+    from tuneproof.commands_tune import run_extra_tunes
+
+    if seeds is None and control is None:
+        run_step("tune", project, again=again, as_json=as_json)
+    else:
+        run_extra_tunes(seeds, control, project, as_json=as_json)
+
+
+@app.command(
+    short_help="measure base, rivals, adapter and every API on the test",
+    epilog=_examples(
+        "tuneproof compare --project my-task",
+        "tuneproof compare --export frontier --project my-task",
+        "tuneproof compare --import replies.jsonl --arm frontier --project my-task",
+    ),
+)
+def compare(  # noqa: PLR0913 - one parameter an option
+    project: Project = HERE,
+    again: Again = False,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", metavar="ARM", help="Write an arm's requests, to be answered elsewhere."),
+    ] = None,
+    import_: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="Take replies made elsewhere: our own format, OpenAI Batch or Anthropic Message Batches.",
+        ),
+    ] = None,
+    arm: Annotated[str, typer.Option("--arm", help="With --import: whose replies they are.")] = "frontier",
+    model: Annotated[
+        str | None, typer.Option("--model", help="With --import: the model, if the file names none.")
+    ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option("--date", metavar="YYYY-MM-DD", help="With --import: when, if the file does not say."),
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="With --import: who made them.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 6: measure base, rivals, adapter and every API on the test."""
+    from tuneproof.commands import run_step
+    from tuneproof.commands_compare import Made, run_export, run_import
+
+    if export is not None:
+        run_export(export, project, as_json=as_json)
+    elif import_ is not None:
+        run_import(import_, arm, project, Made(model, date, by), as_json=as_json)
+    else:
+        run_step("compare", project, again=again, as_json=as_json)
+
+
 _step("quantize", "Step 7: merge the adapter and make the GGUF files.")
 _step("serve", "Step 8: prove prompt parity and measure every GGUF file.")
 _step("judge", "Step 9: decide, and write the report.")
-_step(
-    "publish",
-    "Step 10: write what would be uploaded; a dry run, nothing is sent.",
+
+
+@app.command(
+    short_help="print the verdict again, or prove every number of it",
+    epilog=_examples("tuneproof report --project demo", "tuneproof report --verify --project demo"),
 )
+def report(
+    project: Project = HERE,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compute every number again from the replies, and compare every byte."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the verdict again; with --verify, prove that the report follows from the stored replies."""
+    from tuneproof.commands_compare import run_report
+
+    run_report(project, verified=verify, as_json=as_json)
+
+
+@app.command(
+    short_help="write what would be uploaded; a dry run, nothing is sent",
+    epilog=_examples(
+        "tuneproof publish --project my-task",
+        'tuneproof publish --override "pilot with 20 users, replies are checked by hand" --project my-task',
+    ),
+)
+def publish(
+    project: Project = HERE,
+    again: Again = False,
+    override: Annotated[
+        str,
+        typer.Option(
+            "--override", metavar="REASON", help="Publish although a gate is not passed; printed."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Step 10: write what would be uploaded; a dry run, nothing is sent."""
+    from tuneproof.commands import run_step
+
+    run_step("publish", project, again=again or bool(override), as_json=as_json, override=override)
 
 
 @app.command(

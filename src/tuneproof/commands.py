@@ -19,6 +19,7 @@ from tuneproof.forecast import learn
 from tuneproof.making import Bench
 from tuneproof.outside.machine import seconds
 from tuneproof.pages import main_table
+from tuneproof.reply_shelf import forget_replies
 from tuneproof.scoring import normalise
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps import STEPS, Step, step_of
@@ -29,13 +30,14 @@ FULL = {"rows": "null", "epochs": "4"}
 """What `demo --full` changes in the bundled task.yaml: every training pair, and more epochs."""
 
 
-def _outside() -> Outside:
+def real() -> Outside:
+    """Return the packages, trainers and runtimes of this machine."""
     from tuneproof.outside.real import real_outside
 
     return real_outside()
 
 
-def run_demo(project: Path, *, full: bool, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+def run_demo(project: Path, *, full: bool, as_json: bool, outside: Callable[[], Outside] = real) -> None:
     """Run the bundled case and print its table and verdict.
 
     Raises:
@@ -63,7 +65,7 @@ def run_demo(project: Path, *, full: bool, as_json: bool, outside: Callable[[], 
     with workspace.alone():
         blocked = _walk(workspace, outside(), tell)
     verdict = take(workspace, "judge", Verdict)
-    _tell_verdict(workspace, take_case(workspace), verdict, tell)
+    tell_verdict(workspace, take_case(workspace), verdict, tell)
     tell.note(f"Whole demo: {seconds() - began:.0f} s in this run.")
     if blocked:
         raise blocked
@@ -93,7 +95,7 @@ def _walk(
     return blocked
 
 
-def run_run(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+def run_run(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = real) -> None:
     """Make every step that is not fresh, in order, and stop where a person is needed.
 
     Raises:
@@ -108,7 +110,7 @@ def run_run(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
     tell.note(f"This run: {seconds() - began:.0f} s.")
     if last.number >= step_of("judge").number:
         verdict = take(workspace, "judge", Verdict)
-        _tell_verdict(workspace, take_case(workspace), verdict, tell)
+        tell_verdict(workspace, take_case(workspace), verdict, tell)
         _tell_next(workspace, tell)
         if blocked:
             raise blocked
@@ -137,7 +139,7 @@ def _tell_next(workspace: Workspace, tell: Tell) -> None:
     tell.line(f"Next: {standing(workspace).next_command}")
 
 
-def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], Outside] = real) -> None:
     """Print what `run` would do, with the time and the money it takes; changes nothing.
 
     Raises:
@@ -177,7 +179,8 @@ def _duration(took: float | None) -> str:
     return f"{took:.0f} s" if took < 90 else f"{took / 60:.0f} min"
 
 
-def _tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell) -> None:
+def tell_verdict(workspace: Workspace, case: Case, verdict: Verdict, tell: Tell) -> None:
+    """Print the table, the verdict and where everything lies."""
     lines = [line.strip("|").split("|") for line in main_table(case, verdict).strip().splitlines()]
     cells = [[_plain(cell) for cell in line] for line in lines]
     tell.line()
@@ -217,9 +220,23 @@ def _plain(cell: str) -> str:
 
 
 def run_step(
-    verb: str, project: Path, *, again: bool, as_json: bool, outside: Callable[[], Outside] = _outside
+    verb: str,
+    project: Path,
+    *,
+    again: bool,
+    as_json: bool,
+    outside: Callable[[], Outside] = real,
+    override: str = "",
 ) -> None:
     """Make one step; the steps before it must be fresh.
+
+    Args:
+        verb: the step.
+        project: its folder.
+        again: make it even if it is fresh.
+        as_json: print one JSON value instead of text.
+        outside: everything that is not us.
+        override: of `publish`: why files go up whose gate is not passed; printed on the card.
 
     Raises:
         GateNotPassed: it is `judge`, and the gate says FAIL or INCONCLUSIVE.
@@ -228,7 +245,9 @@ def run_step(
     tell, workspace = Tell(as_json=as_json), Workspace(project)
     workspace.task_file()
     with workspace.alone():
-        for done in story(workspace, outside(), tell, only=verb, again=again):
+        if again and verb in {"compare", "serve"}:
+            forget_replies(workspace)
+        for done in story(workspace, outside(), tell, only=verb, again=again, override=override):
             if done == verb:
                 break
     step = step_of(verb)
@@ -237,7 +256,7 @@ def run_step(
         tell.line(take_case(workspace).paragraph)
     if verb == "judge":
         verdict = take(workspace, "judge", Verdict)
-        _tell_verdict(workspace, take_case(workspace), verdict, tell)
+        tell_verdict(workspace, take_case(workspace), verdict, tell)
         _stop_unless_passed(workspace, verdict)
         return
     shown = workspace.shown(workspace.root)
@@ -249,7 +268,7 @@ def run_step(
     tell.json(made.model_dump(mode="json") if made else None)
 
 
-def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Outside] = _outside) -> None:
+def run_ask(text: str, project: Path, *, as_json: bool, outside: Callable[[], Outside] = real) -> None:
     """Answer one input with the served file.
 
     Raises:

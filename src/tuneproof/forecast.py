@@ -18,7 +18,8 @@ from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.making import Bench, Outside, frozen_lock
 from tuneproof.outside import machine
 from tuneproof.outside.files import atomic_write
-from tuneproof.shelves import replies_of, take, take_case, take_drafts, take_split
+from tuneproof.reply_shelf import replies_of
+from tuneproof.shelves import take, take_case, take_drafts, take_split
 from tuneproof.steps import STEPS, step_of
 from tuneproof.steps.draft import draft
 from tuneproof.steps.freeze import freeze

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from tuneproof.api_arms import api_arms
 from tuneproof.artifacts import (
     Adapter,
+    Arm,
     Artifact,
     BaseModelIdentity,
     Case,
     Drafts,
+    EndpointSection,
     EvalPlan,
+    PriceUsed,
     Split,
     SplitLock,
     TaskFile,
@@ -20,15 +24,19 @@ from tuneproof.artifacts import (
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.console import Tell
 from tuneproof.errors import GateNotPassed, MissingArtifact, NotReady
+from tuneproof.eval_plan import plan_of
+from tuneproof.extra_kinds import asked_input, control_of
+from tuneproof.extra_tunes import ExtraTune, extras_of
 from tuneproof.outside.base_licence import licence_text_of
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.own_code import references
-from tuneproof.outside.protocols import Base, BatchModel, Engine, GgufTools, Trainer
+from tuneproof.outside.protocols import Base, BatchModel, Endpoint, Engine, GgufTools, Trainer
+from tuneproof.reply_shelf import TestDesk
 from tuneproof.rivals import answer_with, rule_rival
 from tuneproof.scoring import Scorer, expected_problem
-from tuneproof.shelves import TestDesk, kept_lock
+from tuneproof.shelves import kept_lock
 from tuneproof.steps import step_of
-from tuneproof.steps.compare import Desk, Rule, plan_of
+from tuneproof.steps.compare import Desk, ExtraArm, Rest, Rule
 from tuneproof.steps.draft import BUNDLED, Source
 from tuneproof.workspace import Workspace
 
@@ -50,6 +58,10 @@ class Outside(NamedTuple):
     engine: Engine
     adapted: Callable[[Base, Path], BatchModel]
     """Base + adapter in the trainer's own engine."""
+    connect: Callable[[EndpointSection], Endpoint]
+    """Opens a model behind an API."""
+    price_of: Callable[[EndpointSection], PriceUsed | str]
+    """The price of a model today, or why it is not known."""
     frozen_before: Callable[[str, int], SplitLock | None]
     """Case name and split version → the lock that was frozen with it, for bundled cases."""
     licence_text: Callable[[str], str]
@@ -132,6 +144,7 @@ class Bench:
         self._base: Base | None = None
         self._scorer: Scorer | None = None
         self._scored_with: dict[str, str] = {}
+        self._records: TestDesk
 
     def base(self) -> Base:
         """Return the base."""
@@ -208,8 +221,35 @@ class Bench:
         return self._outside.read_pairs(self._task_file, self._workspace.root)
 
     def plan(self, case: Case, split: Split, adapter: Adapter) -> EvalPlan:
-        """Write down what will be measured, with the files of the project that shape it."""
-        return plan_of(case, split, adapter, files=self.files())
+        """Write down what will be measured, with the files and the extra tunes that shape it."""
+        extras = self.extras(case, split, adapter)
+        digests = {name: extra.adapter.digest for name, extra in extras.items()}
+        return plan_of(case, split, adapter, files=self.files(), extra_tunes=digests)
+
+    def extras(self, case: Case, split: Split, adapter: Adapter) -> dict[str, ExtraTune]:
+        """Return the seeds and null controls that were trained beside the adapter."""
+        found = extras_of(self._workspace.root, case, split.train, split.dev, adapter.base)
+        for name, why in found.stale.items():
+            self._tell.note(f"  tunes/{name} does not count: {why}", style="yellow")
+        return found.fresh
+
+    def rest(self, case: Case, split: Split, adapter: Adapter) -> Rest:
+        """Return the arms beside base, adapter and rivals: APIs, recorded replies, seeds, controls."""
+        return Rest(
+            apis=api_arms(case, self._outside.connect, self._workspace.recorded()),
+            price_of=self._outside.price_of,
+            extras=[self._extra_arm(e, adapter) for e in self.extras(case, split, adapter).values()],
+        )
+
+    def _extra_arm(self, extra: ExtraTune, adapter: Adapter) -> ExtraArm:
+        kind = control_of(extra.name)
+        title = f"null control, {kind}" if kind else f"tuned, {extra.name.replace('-', ' ')}"
+        return ExtraArm(
+            Arm(name=extra.name, title=title, kind=extra.kind, engine=""),
+            lambda: self._outside.adapted(self.same_base(adapter), extra.folder),
+            lambda text: asked_input(kind, text),
+            extra.adapter.digest,
+        )
 
     def files(self) -> dict[str, str]:
         """Return the digests of the code and schema files that task.yaml names."""
@@ -218,7 +258,13 @@ class Bench:
     def desk(self, verb: str, plan: EvalPlan) -> Desk:
         """Return what a comparison works with."""
         rule = self._outside.rule(self._task_file, self._workspace.root) if verb == "compare" else None
-        return Desk(TestDesk(self._workspace, verb), self._tell.progress, plan, self.scorer(), rule)
+        self._records = TestDesk(self._workspace, verb)
+        return Desk(self._records, self._tell.progress, plan, self.scorer(), rule)
+
+    def kept(self, write: Callable[[], None]) -> None:
+        """Store a comparison, and keep its replies for the next one."""
+        write()
+        self._records.keep()
 
 
 def _named(identity: BaseModelIdentity) -> str:

@@ -15,6 +15,7 @@ from tuneproof.artifacts import (
     Case,
     ChangedItem,
     Comparison,
+    EvalPlan,
     Ladder,
     Release,
     Reviewed,
@@ -26,11 +27,11 @@ from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.card import CardInput, render_card, without_findings
 from tuneproof.errors import NotReady
 from tuneproof.outside.files import file_ref
-from tuneproof.outside.machine import now
 from tuneproof.plots import loss_curve_png
+from tuneproof.reply_shelf import every_reply, in_test_order, ledger, replies_of
 from tuneproof.report import ReportInput, render_html, render_markdown, table_markdown
 from tuneproof.scoring import Scorer
-from tuneproof.shelves import in_test_order, put, replies_of, take, take_case, take_reviewed, take_split
+from tuneproof.shelves import put, take, take_case, take_reviewed, take_split
 from tuneproof.steps.publish import ReleasePlan, plan_release, publish, release_texts
 from tuneproof.workspace import Workspace
 
@@ -69,19 +70,23 @@ class write_pages:
 
 def report_input(workspace: Workspace, verdict: Verdict) -> ReportInput:
     """Collect everything that the report prints."""
-    reviewed = take_reviewed(workspace)
+    reviewed, split = take_reviewed(workspace), take_split(workspace)
     return ReportInput(
         case=take_case(workspace),
-        split=take_split(workspace),
+        split=split,
         adapter=take(workspace, "tune", Adapter),
         comparison=take(workspace, "compare", Comparison),
         ladder=take(workspace, "quantize", Ladder),
         serving=take(workspace, "serve", Serving),
         verdict=verdict,
+        plan=workspace.parsed(
+            workspace.read("compare", "eval_plan.json"), EvalPlan, workspace.folder("compare")
+        ),
+        ledger=ledger(workspace),
+        replies=every_reply(workspace, split.test),
         curves=curves_from_csv(workspace.read("tune", "curves.csv")),
         provenance=reviewed.provenance,
         statement=reviewed.statement,
-        made_at=now()[:16].replace("T", " ") + " UTC",
         tuneproof_version=__version__,
     )
 
@@ -98,7 +103,12 @@ def main_table(case: Case, verdict: Verdict) -> str:
 
 
 def release_of(
-    workspace: Workspace, verdict: Verdict, *, scorer: Scorer, licence_text: Callable[[str], str]
+    workspace: Workspace,
+    verdict: Verdict,
+    *,
+    scorer: Scorer,
+    licence_text: Callable[[str], str],
+    override: str = "",
 ) -> Release:
     """Write the exact upload folder and return what is in it.
 
@@ -109,7 +119,7 @@ def release_of(
     case, split = take_case(workspace), take_split(workspace)
     adapter, ladder = take(workspace, "tune", Adapter), take(workspace, "quantize", Ladder)
     serving = take(workspace, "serve", Serving)
-    plan = plan_release(case, verdict, ladder=ladder, adapter=adapter, serving=serving)
+    plan = plan_release(case, verdict, ladder=ladder, adapter=adapter, serving=serving, override=override)
     card = _card(workspace, plan, (case, split, adapter, ladder, serving, verdict), scorer)
     texts = release_texts(
         plan,

@@ -1,74 +1,32 @@
-"""Curves and arm results to PNG bytes and SVG text: the same input gives the same bytes.
-
-Matplotlib draws with placeholder colours; the SVG text then names CSS variables instead, so one file
-looks right on a light and on a dark page, inline or as an image.
-"""
+"""Curves and arm results to PNG bytes and SVG text: the same input gives the same bytes."""
 
 from __future__ import annotations
 
 import io
 import math
-import re
 import textwrap
-import unicodedata
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from tuneproof.artifacts.comparison import ArmKind, ArmResult
+from tuneproof.artifacts.comparison import ArmResult
 from tuneproof.artifacts.curves import CurveRow
+from tuneproof.plots_style import (
+    GRID,
+    KIND_INK,
+    KIND_MARKER,
+    QUIET,
+    TEXT,
+    kind_handles,
+    page_svg,
+    plot_style,
+    visible,
+)
+from tuneproof.report_text import marked_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Ink(NamedTuple):
-    """A colour's CSS name, and its value on a light and on a dark page."""
-
-    name: str
-    light: str
-    dark: str
-
-
-TEXT = Ink("text", "#24292f", "#e6edf3")
-QUIET = Ink("quiet", "#59636e", "#9aa4af")
-GRID = Ink("grid", "#d8dee4", "#30363d")
-KIND_INK: dict[ArmKind, Ink] = {
-    "base": Ink("base", "#59636f", "#a0aab5"),
-    "rival": Ink("rival", "#8f5e00", "#d9a032"),
-    "tuned": Ink("tuned", "#0a64d0", "#5fabff"),
-    "frontier": Ink("frontier", "#7c4ddb", "#bf93ff"),
-}
-# Shape repeats what colour says, for print and for colour-blind readers.
-_KIND_MARKER: dict[ArmKind, str] = {"base": "o", "rival": "s", "tuned": "D", "frontier": "^"}
-_KIND_TITLE: dict[ArmKind, str] = {
-    "base": "base model",
-    "rival": "cheap rival",
-    "tuned": "tuned model",
-    "frontier": "frontier model",
-}
-_INKS = (TEXT, QUIET, GRID, *KIND_INK.values())
-_FONT_STACK = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# Letters that draw nothing, although Unicode does not call them format characters.
-_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
-
-
-def visible(text: str) -> str:
-    """Show invisible, direction-changing and control characters as `⟨U+XXXX⟩`; keep newlines and tabs."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_visible_character, text.replace("\r\n", "\n")))
-
-
-def _visible_character(character: str) -> str:
-    if character in "\n\t":
-        return character
-    hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return f"⟨U+{ord(character):04X}⟩" if hidden or character in _BLANK_LETTERS else character
 
 
 def loss_curve_png(rows: Sequence[CurveRow]) -> bytes:
@@ -77,7 +35,7 @@ def loss_curve_png(rows: Sequence[CurveRow]) -> bytes:
     Raises:
         ValueError: there is no row.
     """
-    with _style("curves"):
+    with plot_style("curves"):
         figure = _loss_figure(rows)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, facecolor="white", metadata={"Software": None})
@@ -90,8 +48,8 @@ def loss_curve_svg(rows: Sequence[CurveRow]) -> str:
     Raises:
         ValueError: there is no row.
     """
-    with _style("curves"):
-        return _svg(_loss_figure(rows), "curves", "Training and dev loss by step, and tokens per second")
+    with plot_style("curves"):
+        return page_svg(_loss_figure(rows), "curves", "Training and dev loss by step, and tokens per second")
 
 
 def quality_plot_svg(arms: Sequence[ArmResult], *, confidence: float) -> str:
@@ -100,42 +58,13 @@ def quality_plot_svg(arms: Sequence[ArmResult], *, confidence: float) -> str:
     Raises:
         ValueError: there is no arm.
     """
-    with _style("quality"):
+    with plot_style("quality"):
         label = f"Share of right replies of each arm with its {_percent(confidence)} interval"
-        return _svg(_quality_figure(arms, confidence), "quality", label)
+        return page_svg(_quality_figure(arms, confidence), "quality", label)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-@contextmanager
-def _style(salt: str) -> Iterator[None]:
-    import matplotlib as mpl
-
-    settings = mpl.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": f"tuneproof-{salt}",
-            "text.parse_math": False,
-            "font.family": ["DejaVu Sans"],
-            "font.size": 9.5,
-            "text.color": TEXT.light,
-            "axes.labelcolor": TEXT.light,
-            "axes.edgecolor": QUIET.light,
-            "xtick.color": QUIET.light,
-            "ytick.color": QUIET.light,
-            "grid.color": GRID.light,
-            "grid.linewidth": 0.8,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-        }
-    )
-    with settings, warnings.catch_warnings():
-        # The browser chooses the font; DejaVu only measures, so a letter it lacks does no harm.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
 
 
 def _loss_figure(rows: Sequence[CurveRow]) -> Figure:
@@ -199,10 +128,10 @@ def _quality_figure(arms: Sequence[ArmResult], confidence: float) -> Figure:
     axes = figure.subplots()
     for height, result in zip(heights, arms, strict=True):
         _draw_arm(axes, height, result)
-    axes.set_yticks(heights, [_wrapped(result.arm.title) for result in arms], color=TEXT.light)
+    axes.set_yticks(heights, [_wrapped(marked_title(result.arm)) for result in arms], color=TEXT.light)
     axes.set(xlim=(0, 100), ylim=(heights[-1] + 0.6, -0.6))
     axes.set_xticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
-    axes.set_xlabel(f"right replies, with the {_percent(confidence)} Wilson interval")
+    axes.set_xlabel(f"right replies, with the {_percent(confidence)} interval")
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0, pad=10)
@@ -221,12 +150,12 @@ def _heights(arms: Sequence[ArmResult]) -> list[float]:
 
 def _draw_arm(axes: Axes, height: float, result: ArmResult) -> None:
     color = KIND_INK[result.arm.kind].light
-    low, high = 100 * result.interval.low, 100 * result.interval.high
+    low, high = 100 * result.wider.low, 100 * result.wider.high
     axes.plot([low, high], [height, height], color=color, linewidth=1.8, solid_capstyle="butt", clip_on=False)
     axes.plot(
         [low, high], [height, height], color=color, marker="|", markersize=7, linestyle="", clip_on=False
     )
-    marker = _KIND_MARKER[result.arm.kind]
+    marker = KIND_MARKER[result.arm.kind]
     axes.plot([100 * result.rate], [height], color=color, marker=marker, markersize=6.5, clip_on=False)
     fits_right = high < 86
     x, side = (high + 1.4, "left") if fits_right else (low - 1.4, "right")
@@ -238,37 +167,6 @@ def _wrapped(title: str) -> str:
 
 
 def _add_legend(figure: Figure, arms: Sequence[ArmResult]) -> None:
-    from matplotlib.lines import Line2D
-
     kinds = list(dict.fromkeys(result.arm.kind for result in arms))
-    handles = [
-        Line2D([], [], color=KIND_INK[kind].light, marker=_KIND_MARKER[kind], label=_KIND_TITLE[kind])
-        for kind in kinds
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(kinds), handlelength=1.8)
-
-
-def _svg(figure: Figure, name: str, label: str) -> str:
-    """Save without a date, then make the text fit to stand inside a page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
-    # Two plots on one page must not share ids.
-    text = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    # Inside a page, matplotlib's own rule would reach every element.
-    text = text.replace("*{stroke", ".tuneproof-plot *{stroke")
-    text = re.sub(r"'DejaVu Sans'(?:, [^;\"]*)?", _FONT_STACK, text)
-    for ink in _INKS:
-        text = re.sub(re.escape(ink.light), f"var(--plot-{ink.name})", text, flags=re.IGNORECASE)
-    root = f'<svg class="tuneproof-plot" role="img" aria-label="{escape(label)}"'
-    head, rest = text.removeprefix("<svg").split(">", 1)
-    return f"{root}{head}><style>{_css()}</style>{rest}".strip() + "\n"
-
-
-def _css() -> str:
-    """Plot colours; paper is always light."""
-    light = "".join(f"--plot-{ink.name}:{ink.light};" for ink in _INKS)
-    dark = "".join(f"--plot-{ink.name}:{ink.dark};" for ink in _INKS)
-    scope = ".tuneproof-plot"
-    return f"{scope}{{{light}}}@media screen and (prefers-color-scheme:dark){{{scope}{{{dark}}}}}"
+    columns = min(len(kinds), 4)
+    figure.legend(handles=kind_handles(kinds), loc="outside upper center", ncols=columns, handlelength=1.8)

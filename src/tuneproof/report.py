@@ -1,79 +1,57 @@
 """Everything a project has made, to one verdict report as an HTML page or as Markdown.
 
-Each table is built once, as rows of text, and written by both templates. Every value that a template
-prints passes through `finalize`, so escaping cannot be forgotten at one place.
+Each section is built once, of blocks, and written by both templates. Every value that a template prints
+passes through `finalize`, so escaping cannot be forgotten at one place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tuneproof.artifacts import (
-    Adapter,
-    ArmResult,
-    Case,
-    Comparison,
-    Contrast,
-    Ladder,
-    Parity,
-    Provenance,
-    Serving,
-    Split,
-    SplitRow,
-    Verdict,
+from tuneproof.artifacts import ArmResult
+from tuneproof.plots import quality_plot_svg
+from tuneproof.plots_style import visible
+from tuneproof.report_access import access_section, how_section
+from tuneproof.report_blocks import Block, Heading, Lines, Plot, ReportInput, Section
+from tuneproof.report_compare import (
+    chance_section,
+    frontier_section,
+    gate_section,
+    prompt_section,
+    rival_section,
 )
-from tuneproof.artifacts.curves import CurveRow
-from tuneproof.plots import loss_curve_svg, quality_plot_svg, visible
+from tuneproof.report_markdown import written
 from tuneproof.report_metric import (
+    arm_lines,
     confusion_table,
     figures_table,
+    groups_table,
     main_table,
-    scoring_facts,
-    shot_line,
     silence_table,
 )
+from tuneproof.report_parts import change_section, failure_section, slice_section
+from tuneproof.report_run import (
+    data_section,
+    missing_section,
+    provenance_section,
+    settings_section,
+    stage_section,
+    training_section,
+)
 from tuneproof.report_text import (
-    NOTHING,
     Table,
-    code,
-    count,
-    duration,
-    fenced,
-    level,
     markdown,
-    megabytes,
-    p_value,
+    prose_html,
     shown,
     shown_in_markdown,
-    signed,
 )
+from tuneproof.report_top import badges, first_texts
+from tuneproof.report_trade import cost_section, latency_section, trade_blocks
 
-SHOWN_CHANGES = 12
-_TWIN_CHARACTERS = 240
-_RIVAL_CAPTION = "The served file against cheap rivals and a rule, if there is one, on the same items."
-
-
-class ReportInput(NamedTuple):
-    """Everything the report prints."""
-
-    case: Case
-    split: Split
-    adapter: Adapter
-    comparison: Comparison
-    ladder: Ladder
-    serving: Serving
-    verdict: Verdict
-    curves: tuple[CurveRow, ...]
-    provenance: Provenance
-    statement: str
-    """Who vouches for the labels, for example `labelled by the support team, not reviewed here`."""
-    made_at: str
-    """UTC, ISO 8601."""
-    tuneproof_version: str
+__all__ = ["ReportInput", "render_html", "render_markdown", "table_markdown"]
 
 
 def table_markdown(
@@ -91,21 +69,20 @@ def table_markdown(
 def render_markdown(data: ReportInput) -> str:
     """Write the report in GitHub Markdown; the plots are in the HTML form only."""
     environment = _environment(autoescape=False)
+    environment.filters["written"] = written
     return environment.get_template("report.md.j2").render(_context(data)).strip() + "\n"
 
 
 def render_html(data: ReportInput) -> str:
     """Write the report as one page that loads nothing from elsewhere."""
     environment = _environment(autoescape=True)
-    plots = {
-        "quality_svg": Markup(quality_plot_svg(data.verdict.arms, confidence=_confidence(data))),
-        "curves_svg": Markup(loss_curve_svg(data.curves)) if data.curves else None,
-    }
-    return environment.get_template("report.html.j2").render(_context(data), **plots).strip() + "\n"
+    for text_filter in (visible, prose_html, kind_of, drawn):
+        environment.filters[text_filter.__name__] = text_filter
+    return environment.get_template("report.html.j2").render(_context(data)).strip() + "\n"
 
 
 def _environment(*, autoescape: bool) -> Environment:
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("tuneproof", "templates"),
         autoescape=autoescape,
         finalize=shown if autoescape else shown_in_markdown,
@@ -113,205 +90,103 @@ def _environment(*, autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for text_filter in (code, count, duration, fenced, level, markdown, megabytes, visible):
-        environment.filters[text_filter.__name__] = text_filter
-    return environment
+
+
+def kind_of(block: Block) -> str:
+    """Name a block's class, by which a template chooses how to write it."""
+    return type(block).__name__
+
+
+def drawn(plot: Plot) -> Markup:
+    """Draw a plot; its SVG is ours, with every text in it escaped."""
+    return Markup(plot.draw())
 
 
 def _context(data: ReportInput) -> dict[str, object]:
-    verdict, split = data.verdict, data.split
     return {
-        **data._asdict(),
-        "task_file": data.case.task_file,
-        "decision": verdict.decision.replace("_", " "),
-        "shown_changes": SHOWN_CHANGES,
-        "files": (*data.adapter.files, *(rung.file for rung in data.ladder.files)),
-        "test_items": len(split.test.items),
-        "parity_lines": (
-            _parity_line(data.serving.runtime, data.serving.parity),
-            _parity_line("Comparison step", data.comparison.parity),
-        ),
-        "arms_table": _arms_table(data),
-        **_metric_tables(data),
-        "scoring_facts": scoring_facts(data.case.task_file),
-        "shot_lines": [
-            shot_line(trial, data.comparison.chosen_shots) for trial in data.comparison.shot_trials
-        ],
-        "gate_table": _gate_table(data),
-        "rival_table": _contrast_table(data, verdict.rivals, _RIVAL_CAPTION),
-        "stage_table": _stage_table(data),
-        "gguf_table": _gguf_table(data.ladder),
-        "parts_table": _parts_table(split),
-        "leak_table": _leak_table(split),
-        "twin_table": _twin_table(split),
-        "unseen_table": _unseen_table(verdict.arms),
+        "title": data.case.task_file.title,
+        "verdict": data.verdict,
+        "made_at": data.verdict.made_at or "time not recorded",
+        "badges": badges(data.verdict),
+        "first_texts": first_texts(data),
+        "sections": _sections(data),
+        "tuneproof_version": data.tuneproof_version,
     }
 
 
-def _confidence(data: ReportInput) -> float:
-    return data.case.task_file.gate.confidence
+def _sections(data: ReportInput) -> tuple[Section, ...]:
+    metric = _metric_section(data)
+    return (
+        _table_section(data),
+        *([metric] if metric.blocks else []),
+        gate_section(data),
+        frontier_section(data),
+        rival_section(data),
+        stage_section(data),
+        prompt_section(data),
+        chance_section(data),
+        cost_section(data),
+        latency_section(data),
+        slice_section(data),
+        failure_section(data),
+        change_section(data),
+        training_section(data),
+        data_section(data),
+        settings_section(data),
+        access_section(data),
+        how_section(data),
+        provenance_section(data),
+        missing_section(data),
+    )
+
+
+def _table_section(data: ReportInput) -> Section:
+    arms, lines = data.verdict.arms, arm_lines(data.verdict.arms)
+    plot = Plot(
+        lambda: quality_plot_svg(arms, confidence=data.confidence),
+        "Quality",
+        "The same rates and intervals as in the table, in the same order.",
+    )
+    groups, silence = groups_table(arms), silence_table(arms)
+    blocks: list[Block] = [_arms_table(data), *([Lines(lines)] if lines else []), plot, *trade_blocks(data)]
+    if groups.rows:
+        blocks += [Heading("Groups among the items"), groups]
+    if silence.rows:
+        blocks += [Heading("Empty replies and refusals"), silence]
+    return Section("table", "Table", "Quality, latency and cost", tuple(blocks))
 
 
 def _arms_table(data: ReportInput) -> Table:
-    verdict, plan = data.verdict, data.case.task_file
+    verdict, task_file = data.verdict, data.case.task_file
     table = main_table(
         verdict.arms,
         verdict.not_measured,
-        metric=plan.task.metric,
-        confidence=_confidence(data),
-        right_at=plan.scoring.right_at,
+        metric=task_file.task.metric,
+        confidence=data.confidence,
+        right_at=task_file.scoring.right_at,
     )
     graded = any(result.mean_value is not None for result in verdict.arms)
-    interval = "Wilson score; of a mean, percentile bootstrap" if graded else "Wilson score"
+    grouped = any(result.cluster_interval for result in verdict.arms)
+    interval = "Wilson score" + (", or the bootstrap over groups where that is wider" if grouped else "")
+    interval += "; of a mean, percentile bootstrap" if graded else ""
     served = {i for i, a in enumerate(verdict.arms) if a.arm.file == data.serving.model_file}
     caption = (
         f"Every arm on the same frozen test items. Interval: {interval}. Latency: wall time at the client, "
         f"one call at a time. USD for 1,000 calls. In bold: the served file, {data.serving.model_file}."
     )
-    return table._replace(caption=caption, marked=frozenset(served))
+    return table._replace(caption=caption, marked=frozenset(served), name="Arms")
 
 
-def _metric_tables(data: ReportInput) -> dict[str, Table | None]:
-    verdict = data.verdict
-    served = next((a for a in verdict.arms if a.arm.file == data.serving.model_file), None)
+def _metric_section(data: ReportInput) -> Section:
+    verdict, served = data.verdict, data.served
     bases = {gate.contrast.against for gate in verdict.gates}
-    rivals = {result.arm.name for result in verdict.arms if result.arm.kind in {"rival", "frontier"}}
-    deciding = (*bases, *rivals, *([served.arm.name] if served else []))
+    beside = {result.arm.name for result in verdict.arms if result.arm.kind in {"rival", "frontier"}}
+    deciding = (*bases, *beside, *([served.arm.name] if served else []))
     figures = figures_table(verdict.arms, deciding=deciding)
-    confusion = served.confusion if served else None
-    return {
-        "silence_table": silence_table(verdict.arms),
-        "figures_table": figures if figures.rows else None,
-        "confusion_table": confusion_table(confusion, served.arm.title) if served and confusion else None,
-    }
-
-
-def _contrast_table(data: ReportInput, contrasts: Sequence[Contrast], caption: str) -> Table:
-    header = (
-        "Arm",
-        "Against",
-        "n",
-        "Wins",
-        "Losses",
-        f"Difference, points ({level(_confidence(data))})",
-        "p",
-    )
-    rows = tuple(_contrast_cells(data, contrast) for contrast in contrasts)
-    return Table(caption, header, rows, frozenset(range(2, len(header))))
-
-
-def _contrast_cells(data: ReportInput, contrast: Contrast) -> tuple[str, ...]:
-    titles = {result.arm.name: result.arm.title for result in data.verdict.arms}
-    interval = f"{signed(contrast.interval.low)} to {signed(contrast.interval.high)}"
-    return (
-        titles.get(contrast.arm, contrast.arm),
-        titles.get(contrast.against, contrast.against),
-        str(contrast.n),
-        str(contrast.wins),
-        str(contrast.losses),
-        f"{signed(contrast.difference)} ({interval})",
-        p_value(contrast.p_one_sided),
-    )
-
-
-def _gate_table(data: ReportInput) -> Table:
-    gates = data.verdict.gates
-    caption = (
-        "Wins: items that the file has right and its best base wrong. Interval of the difference: Tango "
-        "score. p: one-sided mid-p McNemar test that the file is better."
-    )
-    table = _contrast_table(data, [gate.contrast for gate in gates], caption)
-    pairs = zip(gates, table.rows, strict=True)
-    rows = tuple((gate.file, *cells[1:], gate.outcome) for gate, cells in pairs)
-    return table._replace(header=("File", *table.header[1:], "Gate"), rows=rows)
-
-
-def _stage_table(data: ReportInput) -> Table:
-    margin = data.case.task_file.gate.quant_margin_points
-    caption = (
-        "Each file against the one that it was made from. p: that the later file is better. "
-        f"The plan accepts a loss of up to {margin:g} points: compare it with the lower end of the interval."
-    )
-    return _contrast_table(data, data.verdict.quant_steps, caption)
-
-
-def _gguf_table(ladder: Ladder) -> Table:
-    rows = tuple(
-        (
-            rung.quant,
-            rung.file.name,
-            megabytes(rung.file.bytes),
-            ", ".join(f"{h.type} × {h.tensors} ({megabytes(h.bytes)})" for h in rung.holds),
-            str(rung.fallback_tensors),
-        )
-        for rung in ladder.files
-    )
-    caption = (
-        "Tensor types read back from each file. A K-quant needs rows that are a multiple of 256 wide; "
-        "a tensor that is not falls back to another type."
-    )
-    return Table(caption, ("Asked for", "File", "Size", "Holds", "Fell back"), rows, frozenset({2, 4}))
-
-
-def _parity_line(name: str, parity: Parity) -> str:
-    same = f"text equal in {parity.text_equal}, tokens equal in {parity.tokens_equal}"
-    bos = "one BOS token in each" if parity.one_bos else "NOT one BOS token in each"
-    return f"{name}: of {parity.prompts} prompts, {same}; {bos}."
-
-
-def _parts_table(split: Split) -> Table:
-    parts: tuple[tuple[str, Sequence[SplitRow]], ...]
-    parts = (("train", split.train.pairs), ("dev", split.dev.pairs), ("test", split.test.items))
-    rows = tuple((name, count(len(part)), count(len({r.group for r in part}))) for name, part in parts)
-    caption = f"Whole groups move together. Split version {split.lock.version}, {split.lock.method}."
-    return Table(caption, ("Part", "Rows", "Groups"), rows, frozenset({1, 2}))
-
-
-def _leak_table(split: Split) -> Table:
-    leaks = split.leaks
-    checks = {
-        "Test inputs equal to a train or dev input": leaks.exact,
-        "Test inputs whose template is in train or dev": leaks.same_template,
-        f"Test inputs with a near twin (Jaccard ≥ {leaks.near_threshold:g}) in train or dev": leaks.near,
-        "Groups that straddle two parts": leaks.straddling_groups,
-    }
-    apart = "equal text" in split.lock.method  # split.same_template: apart
-    rows = tuple(
-        (check, str(found), "allowed" if apart and "template" in check else "0")
-        for check, found in checks.items()
-    )
-    caption = f"{count(leaks.groups)} groups, the largest of {leaks.largest_group} rows."
-    return Table(caption, ("Leak check", "Found", "Must be"), rows, frozenset({1, 2}))
-
-
-def _twin_table(split: Split) -> Table:
-    parts = (*split.train.pairs, *split.dev.pairs, *split.test.items)
-    limit = _TWIN_CHARACTERS
-    texts = {row.id: row.input[:limit] + "…" * (len(row.input) > limit) for row in parts}
-    rows = tuple(
-        (
-            f"{twin.similarity:.2f}",
-            f"{twin.test_id}: {texts.get(twin.test_id, NOTHING)}",
-            f"{twin.other_id} ({twin.other_part}): {texts.get(twin.other_id, NOTHING)}",
-        )
-        for twin in split.leaks.nearest
-    )
-    caption = "The most alike inputs on different sides, by word-set Jaccard, for a person to read."
-    return Table(caption, ("Similarity", "Test input", "Train or dev input"), rows)
-
-
-def _unseen_table(arms: Sequence[ArmResult]) -> Table:
-    rows = tuple(
-        (
-            a.arm.title,
-            f"{a.correct - a.unseen_correct}/{a.n - a.unseen_n}",
-            f"{a.unseen_correct}/{a.unseen_n}",
-        )
-        for a in arms
-    )
-    caption = (
-        "Test items whose expected output never occurs in train, reported apart; both kinds count above."
-    )
-    return Table(
-        caption, ("Arm", "Right, output in train", "Right, output not in train"), rows, frozenset({1, 2})
-    )
+    blocks: list[Block] = [figures] if figures.rows else []
+    if served and served.confusion:
+        blocks += [
+            Heading("Confusion of the served file"),
+            confusion_table(served.confusion, served.arm.title),
+        ]
+    return Section("metric", "Metric", "What the metric says", tuple(blocks))

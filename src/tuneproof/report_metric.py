@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tuneproof.artifacts import ArmResult, Confusion, Figure, ShotTrial, TaskFile, sha256_of
+from tuneproof.artifacts import ArmResult, Confusion, Figure, TaskFile, sha256_of
 from tuneproof.artifacts.base import canonical_json
 from tuneproof.metrics import metric_of
-from tuneproof.report_text import NOTHING, Table, dollars, level, milliseconds, rated
+from tuneproof.report_text import NOTHING, Table, dollars, level, marked_title, milliseconds, percent, rated
 
 FEW_FIGURES = 8
 """Up to so many figures, every arm is shown with them; beyond, only the arms that decide."""
@@ -59,9 +59,9 @@ def capitalised(text: str) -> str:
 def _cells(result: ArmResult, graded: bool) -> tuple[str, ...]:
     tokens = result.output_tokens_mean
     return (
-        result.arm.title,
+        marked_title(result.arm),
         f"{result.correct}/{result.n}",
-        rated(result.rate, result.interval),
+        rated(result.rate, result.wider),
         *([mean_cell(result)] if graded else []),
         str(result.parse_failures),
         str(result.over_limit),
@@ -90,7 +90,7 @@ def silence_table(arms: Sequence[ArmResult]) -> Table:
     header = ("Arm", "Items", "Parse failures", "Empty", "Refusals", "Cut by limit")
     some = any(result.empty or result.refusals for result in arms)
     rows = tuple(
-        (a.arm.title, str(a.n), *map(str, (a.parse_failures, a.empty, a.refusals, a.over_limit)))
+        (marked_title(a.arm), str(a.n), *map(str, (a.parse_failures, a.empty, a.refusals, a.over_limit)))
         for a in arms
         if some
     )
@@ -98,7 +98,47 @@ def silence_table(arms: Sequence[ArmResult]) -> Table:
         "An empty reply is a parse failure. A refusal is a reply that is not right and in which "
         "scoring.refusal_pattern is found; it may be a parse failure too."
     )
-    return Table(caption, header, rows, numeric=frozenset(range(1, len(header))))
+    return Table(caption, header, rows, numeric=frozenset(range(1, len(header))), name="Empty replies")
+
+
+def groups_table(arms: Sequence[ArmResult]) -> Table:
+    """Set the interval over groups beside Wilson's; no row where every item is a group of its own."""
+    header = ("Arm", "Items", "Groups", "ICC", "Design effect", "Wilson", "Bootstrap over groups")
+    rows = tuple(
+        (
+            marked_title(a.arm),
+            str(a.n),
+            str(a.clusters),
+            NOTHING if a.icc is None else f"{a.icc:.2f}",
+            NOTHING if a.design_effect is None else f"{a.design_effect:.2f}",
+            rated(a.rate, a.interval),
+            rated(a.rate, a.cluster_interval),
+        )
+        for a in arms
+        if a.clusters and a.cluster_interval
+    )
+    caption = (
+        "Items of one group are alike, so they count for less than as many items of different groups. ICC: "
+        "intraclass correlation of being right within a group. Design effect: how many times larger the "
+        "variance is. The table above prints the wider of the two intervals."
+    )
+    return Table(caption, header, rows, frozenset(range(1, len(header))), name="Groups")
+
+
+def arm_lines(arms: Sequence[ArmResult]) -> tuple[str, ...]:
+    """Say what stands behind the arms of an API: model, who made the replies, how often it was asked."""
+    return tuple(_arm_line(result) for result in arms if result.arm.model or result.arm.recorded)
+
+
+def _arm_line(result: ArmResult) -> str:
+    arm, rates = result.arm, result.repeat_rates
+    if rates:
+        each = ", ".join(percent(rate) for rate in rates)
+        noise = f"{len(rates)} replies an item, the share right of each repeat: {each}"
+    else:
+        noise = "one reply an item: run-to-run noise not measured"
+    who = f"; replies made elsewhere: {arm.recorded}" if arm.recorded else ""
+    return f"{arm.title}: model {arm.model or 'not named'}{who}; {noise}."
 
 
 def figures_table(arms: Sequence[ArmResult], *, deciding: Sequence[str]) -> Table:
@@ -117,7 +157,9 @@ def figures_table(arms: Sequence[ArmResult], *, deciding: Sequence[str]) -> Tabl
     if len(columns) < len(arms):
         caption += f" Shown for {len(columns)} of {len(arms)} arms; verdict.json has the others."
     header = ("Figure", "Items", *(result.arm.title for result in columns))
-    return Table(caption, header, rows, numeric=frozenset(range(1, len(header))))
+    return Table(
+        caption, header, rows, numeric=frozenset(range(1, len(header))), name="Figures of the metric"
+    )
 
 
 def _figure_row(name: str, figures: Sequence[Figure | None]) -> tuple[str, ...]:
@@ -156,7 +198,15 @@ def confusion_table(confusion: Confusion, title: str) -> Table:
         caption += f" In bold, the commonest mistakes: {confusions_text(confusion)}."
     marked = frozenset((row, column + 1) for row, column, _ in mistakes)
     header = ("Expected", *columns)
-    return Table(caption, header, rows, frozenset(range(1, len(header))), marked_cells=marked)
+    return Table(
+        caption,
+        header,
+        rows,
+        frozenset(range(1, len(header))),
+        marked_cells=marked,
+        name="Confusion",
+        look="confusion",
+    )
 
 
 def most_confused(confusion: Confusion) -> list[tuple[int, int, int]]:
@@ -189,13 +239,3 @@ def scoring_facts(task_file: TaskFile) -> list[tuple[str, str]]:
         (f"scoring.{name}", ", ".join(value) if isinstance(value, tuple) else str(value))
         for name, value in facts.items()
     ]
-
-
-def shot_line(trial: ShotTrial, chosen: int) -> str:
-    """Say how the base did on dev with one number of examples."""
-    if not trial.fits:
-        return f"{trial.shots} examples: not tried, they do not fit the context beside the longest input"
-    mark = " (chosen)" if trial.shots == chosen else ""
-    mean = "" if trial.mean_value is None else f", mean value {trial.mean_value:.3f}"
-    right = f"{trial.correct}/{trial.n} right{mean}"
-    return f"{trial.shots} examples{mark}: {right}, {trial.parse_failures} parse failures"

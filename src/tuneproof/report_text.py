@@ -6,10 +6,10 @@ import math
 import re
 from typing import NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from tuneproof.artifacts import Interval
-from tuneproof.plots import visible
+from tuneproof.artifacts import Arm, Interval
+from tuneproof.plots_style import visible
 
 NOTHING = "–"
 
@@ -24,6 +24,12 @@ class Table(NamedTuple):
     marked: frozenset[int] = frozenset()
     marked_cells: frozenset[tuple[int, int]] = frozenset()
     """(row, column) of each."""
+    name: str = ""
+    """As it is read aloud."""
+    look: str = ""
+    """Class of the page's style: `twins`, `confusion`, `wordy`."""
+    folded: str = ""
+    """Words on which a page folds it out; empty: it is open."""
 
 
 def shown(value: object) -> object:
@@ -37,6 +43,13 @@ def shown_in_markdown(value: object) -> object:
     """The same, with Markdown's marks escaped."""
     value = shown(value)
     return value if isinstance(value, Markup) or not isinstance(value, str) else escaped(value)
+
+
+def marked_title(arm: Arm) -> str:
+    """Write an arm's title with what a reader must know to compare it."""
+    marks = {"constrained": arm.constrained, "recorded": bool(arm.recorded)}
+    said = ", ".join(mark for mark, holds in marks.items() if holds and mark not in arm.title)
+    return f"{arm.title} ({said})" if said else arm.title
 
 
 def percent(share: float) -> str:
@@ -60,9 +73,20 @@ def signed(share: float) -> str:
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{abs(value):.1f}"
 
 
-def count(number: int) -> str:
+def span(interval: Interval) -> str:
+    """An interval of differences, in points."""
+    return f"{signed(interval.low)} to {signed(interval.high)}"
+
+
+def points(share: float) -> str:
+    """`0.05` → `5 points`, without a sign."""
+    value = f"{abs(100 * share):.1f}".removesuffix(".0")
+    return f"{value} {'point' if value == '1' else 'points'}"
+
+
+def count(number: float) -> str:
     """`1700` → `1,700`."""
-    return f"{number:,}"
+    return f"{number:,.0f}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -113,6 +137,26 @@ def code(text: str) -> Markup:
     text = visible(text).replace("\n", " ⏎ ")
     fence = "`" * (_longest_run(text) + 1)
     return Markup(f"{fence} {text} {fence}") if "`" in text else Markup(f"`{text}`")
+
+
+def prose(text: str) -> Markup:
+    """A sentence of Markdown; what stands between backticks becomes a code span."""
+    pieces = re.split(r"`([^`\n]+)`", text)
+    return Markup("".join(code(piece) if i % 2 else _between(piece) for i, piece in enumerate(pieces)))
+
+
+def _between(piece: str) -> str:
+    """Escape, and keep the spaces at both ends, which stand before and after code."""
+    before, after = (" " if end.isspace() else "" for end in (piece[:1], piece[-1:]))
+    return f"{before}{escaped(piece)}{after}" if piece.strip() else before
+
+
+def prose_html(text: str) -> Markup:
+    """A sentence of HTML; what stands between backticks becomes code."""
+    pieces = re.split(r"`([^`\n]+)`", visible(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if i % 2 else escape(piece) for i, piece in enumerate(pieces)
+    )
 
 
 def fenced(text: str) -> Markup:

@@ -14,15 +14,12 @@ from tuneproof.artifacts import (
     Case,
     DevSet,
     Drafts,
-    EvalPlan,
     Item,
     LeakReport,
-    LedgerEntry,
     LeftOut,
     Pair,
     Provenance,
     Record,
-    Reply,
     Reviewed,
     Split,
     SplitLock,
@@ -33,8 +30,8 @@ from tuneproof.artifacts import (
     lock_part,
     sha256_of,
 )
-from tuneproof.errors import LockBroken, MissingArtifact
-from tuneproof.outside.files import append_line, atomic_write
+from tuneproof.errors import LockBroken
+from tuneproof.outside.files import atomic_write
 from tuneproof.outside.machine import now
 from tuneproof.steps import step_of
 from tuneproof.workspace import Workspace
@@ -42,7 +39,7 @@ from tuneproof.workspace import Workspace
 R = TypeVar("R", bound=Record)
 A = TypeVar("A", bound=Artifact)
 
-LEDGER, LOCKS = "ledger.jsonl", "locks"
+LOCKS = "locks"
 PARTS = ("train", "dev", "test")
 
 
@@ -65,11 +62,17 @@ def take_case(workspace: Workspace) -> Case:
     return take(workspace, "init", Case)
 
 
-def _lines(records: Sequence[Record]) -> str:
+def lines_of(records: Sequence[Record]) -> str:
+    """Write records as canonical JSON, one a line."""
     return "".join(canonical_json(record.model_dump(mode="json")) + "\n" for record in records)
 
 
-def _rows(text: str, kind: type[R], where: str) -> tuple[R, ...]:
+def rows_of(text: str, kind: type[R], where: str) -> tuple[R, ...]:
+    """Read records, one a line; `where` is how messages call the file.
+
+    Raises:
+        LockBroken: a line is no such record.
+    """
     rows = []
     # Not splitlines(): inside a JSON text, U+2028 and its like are letters.
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
@@ -85,9 +88,9 @@ def _rows(text: str, kind: type[R], where: str) -> tuple[R, ...]:
 
 def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
     """Write the pairs, one a line, and beside them where they came from."""
-    workspace.write("draft", "imported.jsonl", _lines(drafts.pairs))
+    workspace.write("draft", "imported.jsonl", lines_of(drafts.pairs))
     if drafts.rejected:
-        workspace.write("draft", "left_out.jsonl", _lines(drafts.rejected))
+        workspace.write("draft", "left_out.jsonl", lines_of(drafts.rejected))
     head = {"provenance": drafts.provenance.model_dump(), "left_out": drafts.left_out}
     workspace.write("draft", "provenance.json", json.dumps(head, indent=1, ensure_ascii=False) + "\n")
 
@@ -95,10 +98,10 @@ def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
 def take_drafts(workspace: Workspace) -> Drafts:
     """Read the pairs back."""
     head = json.loads(workspace.read("draft", "provenance.json"))
-    pairs = _rows(workspace.read("draft", "imported.jsonl"), Pair, "2-drafts/imported.jsonl")
+    pairs = rows_of(workspace.read("draft", "imported.jsonl"), Pair, "2-drafts/imported.jsonl")
     rejected: tuple[LeftOut, ...] = ()
     if (workspace.folder("draft") / "left_out.jsonl").exists():
-        rejected = _rows(workspace.read("draft", "left_out.jsonl"), LeftOut, "2-drafts/left_out.jsonl")
+        rejected = rows_of(workspace.read("draft", "left_out.jsonl"), LeftOut, "2-drafts/left_out.jsonl")
     return Drafts(
         provenance=Provenance.model_validate(head["provenance"]),
         pairs=pairs,
@@ -114,7 +117,7 @@ def put_reviewed(workspace: Workspace, reviewed: Reviewed) -> None:
         "at": now(),
         "statement": reviewed.statement,
         "pairs": len(reviewed.pairs),
-        "pairs_sha256": sha256_of(_lines(reviewed.pairs)),
+        "pairs_sha256": sha256_of(lines_of(reviewed.pairs)),
     }
     workspace.write("review", "events.jsonl", canonical_json(event) + "\n")
     workspace.write("review", "reviewed.json", reviewed.model_dump_json(indent=1, exclude={"pairs"}) + "\n")
@@ -129,7 +132,7 @@ def take_reviewed(workspace: Workspace) -> Reviewed:
 def put_split(workspace: Workspace, split: Split) -> None:
     """Write the three parts, the lock and the leak report."""
     for name, rows in zip(PARTS, (split.train.pairs, split.dev.pairs, split.test.items), strict=True):
-        workspace.write("freeze", f"{name}.jsonl", _lines(rows))
+        workspace.write("freeze", f"{name}.jsonl", lines_of(rows))
     workspace.write("freeze", "leaks.json", split.leaks.model_dump_json(indent=1) + "\n")
     put(workspace, "freeze", split.lock)
 
@@ -205,9 +208,9 @@ def _locked_rows(workspace: Workspace, name: str, lock: SplitLock) -> tuple[Spli
             f"{where} is gone.", remedy="Put the frozen file back; without it nothing is proven."
         )
     data = path.read_bytes()
-    rows = _rows(data.decode("utf-8", errors="replace"), SplitRow, where)
+    rows = rows_of(data.decode("utf-8", errors="replace"), SplitRow, where)
     found, frozen = lock_part(rows), getattr(lock, name)
-    if found == frozen and data == _lines(rows).encode("utf-8"):
+    if found == frozen and data == lines_of(rows).encode("utf-8"):
         return rows
     raise LockBroken(
         f"{where} is not the file that was frozen: {_difference(found.rows, frozen.rows)}.",
@@ -229,113 +232,3 @@ def _difference(found: Sequence[Record], frozen: Sequence[Record]) -> str:
     if list(found) == list(frozen):
         return "the same rows are written in another way"
     return "rows repeated" if len(found) != len(frozen) else "rows were reordered"
-
-
-class Replies:
-    """The replies of one arm, a line each, on disk before the next question is asked; a `ReplyLog`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def replies(self) -> dict[str, Reply]:
-        """Return the replies that are whole; a line torn by a crash is dropped from the file."""
-        if not self._path.exists():
-            return {}
-        data = self._path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]  # bytes: a line can be torn inside a character
-        if whole != data:
-            atomic_write(self._path, whole)
-        text = whole.decode("utf-8", errors="replace")
-        return {reply.item_id: reply for reply in _rows(text, Reply, self._path.name)}
-
-    def append(self, reply: Reply) -> None:
-        """Store one reply durably."""
-        append_line(self._path, canonical_json(reply.model_dump(mode="json")))
-
-
-class TestDesk:
-    """Plan, ledger and reply files of one step's comparison; a `TestRecords`."""
-
-    __test__ = False  # pytest would collect a class of this name
-
-    def __init__(self, workspace: Workspace, verb: str) -> None:
-        self._workspace, self._verb = workspace, verb
-        (workspace.folder(verb) / "replies").mkdir(exist_ok=True)
-
-    def keep_plan(self, plan: EvalPlan) -> None:
-        """Store the plan before the first access."""
-        self._workspace.write(self._verb, "eval_plan.json", plan.model_dump_json(indent=1) + "\n")
-
-    def accessed(self, arm: str, plan_digest: str) -> None:
-        """Append to the ledger, chained to the entry before."""
-        entries = ledger(self._workspace)
-        previous = entries[-1].digest if entries else "genesis"
-        entry = LedgerEntry(
-            at=now(), who=f"tuneproof {self._verb}", arm=arm, plan_digest=plan_digest, previous=previous
-        )
-        append_line(self._workspace.root / LEDGER, canonical_json(entry.model_dump(mode="json")))
-
-    def log(self, arm: str) -> Replies:
-        """Open an arm's replies."""
-        return Replies(self._workspace.folder(self._verb) / "replies" / f"{arm}.jsonl")
-
-
-def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
-    """Read the test access ledger and check its chain.
-
-    It lies beside the steps' folders, so that making a step again does not forget an access.
-
-    Raises:
-        LockBroken: an entry was changed, removed or moved.
-    """
-    path = workspace.root / LEDGER
-    if not path.exists():
-        return ()
-    entries = _rows(path.read_bytes().decode("utf-8", errors="replace"), LedgerEntry, LEDGER)
-    previous = "genesis"
-    for number, entry in enumerate(entries, 1):
-        if entry.previous != previous:
-            raise LockBroken(
-                f"{workspace.shown(path)}:{number}: the chain is broken, an entry before it was changed.",
-                remedy="Put the ledger back: without it nobody can say how often the test was read.",
-            )
-        previous = entry.digest
-    return entries
-
-
-def rounds(workspace: Workspace, arms: Sequence[str], plan_digest: str) -> int:
-    """Count the distinct plans in the ledger, which must hold every measured arm under this plan.
-
-    Raises:
-        LockBroken: an access is not in the ledger.
-    """
-    entries = ledger(workspace)
-    noted = {entry.arm for entry in entries if entry.plan_digest == plan_digest}
-    if missing := [arm for arm in arms if arm not in noted]:
-        raise LockBroken(
-            f"{workspace.shown(workspace.root / LEDGER)} does not hold the test access of {missing[0]!r}.",
-            remedy="Put the ledger back: without it nobody can say how often the test was read.",
-        )
-    return len({entry.plan_digest for entry in entries})
-
-
-def replies_of(workspace: Workspace, verb: str, arms: Sequence[str]) -> dict[str, tuple[Reply, ...]]:
-    """Read a finished step's replies, each file checked against its recorded hash."""
-    return {
-        arm: _rows(workspace.read(verb, f"replies/{arm}.jsonl"), Reply, f"replies/{arm}.jsonl")
-        for arm in arms
-    }
-
-
-def in_test_order(replies: Sequence[Reply], test: TestSet) -> tuple[Reply, ...]:
-    """Put replies in the order of the items.
-
-    Raises:
-        MissingArtifact: an item has no reply.
-    """
-    known = {reply.item_id: reply for reply in replies}
-    if missing := [item.id for item in test.items if item.id not in known]:
-        raise MissingArtifact(
-            f"{len(missing)} items have no reply, first {missing[0]!r}.", remedy="tuneproof compare --again"
-        )
-    return tuple(known[item.id] for item in test.items)

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Reply, Serving, TestSet, Verdict
+from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Serving, Verdict
 from tuneproof.console import Tell
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
+from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
+from tuneproof.reply_shelf import base_replies, every_reply, rounds
 from tuneproof.shelves import (
-    in_test_order,
     keep_lock,
     put,
     put_drafts,
     put_reviewed,
     put_split,
-    replies_of,
-    rounds,
     take,
     take_case,
     take_drafts,
@@ -43,7 +42,13 @@ __all__ = ["Outside", "story"]
 
 
 def story(
-    workspace: Workspace, outside: Outside, tell: Tell, *, only: str | None = None, again: bool = False
+    workspace: Workspace,
+    outside: Outside,
+    tell: Tell,
+    *,
+    only: str | None = None,
+    again: bool = False,
+    override: str = "",
 ) -> Iterator[str]:
     """Walk the steps in order and yield each verb once it is done.
 
@@ -53,6 +58,7 @@ def story(
         tell: where a person reads about it.
         only: make this step alone; the ones before it must be fresh.
         again: with `only`, make it even if it is fresh.
+        override: why files are published whose gate is not passed.
     """
     ws, make = workspace, Maker(workspace, tell, only=only, again=again).make
     folder = ws.folder
@@ -126,15 +132,15 @@ def story(
         lambda _: compare(
             case,
             split,
-            base=bench.same_base(adapter),
-            engine=outside.engine,
-            adapted=bench.adapted(adapter),
+            local=(bench.same_base(adapter), outside.engine, bench.adapted(adapter)),
             desk=bench.desk("compare", plan),
+            rest=bench.rest(case, split, adapter),
         ),
-        save=lambda a: put(ws, "compare", a),
+        save=lambda a: bench.kept(lambda: put(ws, "compare", a)),
         load=lambda: take(ws, "compare", Comparison),
         say=lambda a: (
-            f"{len(a.arms)} arms on {len(split.test.items)} items; base does best with {a.chosen_shots} shots"
+            f"{len(a.arms)} arms on {len(split.test.items)} items; the base does best with the prompt "
+            f"{a.chosen.get('base-best', a.chosen['base-0-shot'])}"
         ),
     )
     yield "compare"
@@ -161,8 +167,11 @@ def story(
             case,
             split,
             ladder,
+            comparison,
             kitchen=Kitchen(
                 engine=outside.engine,
+                base=bench.same_base(adapter),
+                base_replies=base_replies(ws, comparison),
                 adapted=bench.adapted(adapter),
                 gguf_folder=folder("quantize"),
                 chat_template=ws.read("tune", "chat_template.jinja"),
@@ -171,7 +180,7 @@ def story(
             ),
             desk=bench.desk("serve", plan),
         ),
-        save=lambda a: write_pages.after_serving(ws, a),
+        save=lambda a: bench.kept(lambda: write_pages.after_serving(ws, a)),
         load=lambda: take(ws, "serve", Serving),
         say=lambda a: (
             f"{a.model_file}; {a.parity.tokens_equal} of {a.parity.prompts} prompts equal token by token"
@@ -188,11 +197,12 @@ def story(
                 comparison=comparison,
                 serving=serving,
                 ladder=ladder,
-                replies=_replies(ws, split.test, comparison, serving),
+                replies=every_reply(ws, split.test),
                 rounds=rounds(ws, [a.arm.name for a in (*comparison.arms, *serving.arms)], plan.digest),
                 adapter=adapter,
-                files=bench.files(),
+                plan=plan,
                 scorer=bench.scorer(),
+                made_at=now(),
             ),
         ),
         save=lambda a: write_pages.after_judging(ws, a),
@@ -203,7 +213,9 @@ def story(
 
     make(
         "publish",
-        lambda _: release_of(ws, verdict, scorer=bench.scorer(), licence_text=bench.licence_text),
+        lambda _: release_of(
+            ws, verdict, scorer=bench.scorer(), licence_text=bench.licence_text, override=override
+        ),
         save=lambda a: put(ws, "publish", a),
         load=lambda: take(ws, "publish", Release),
         say=lambda a: f"dry run: {sum(len(r.files) for r in a.repos)} files, {len(a.withheld)} withheld",
@@ -224,14 +236,3 @@ def _check_lock(workspace: Workspace, *, redo: bool) -> None:
     """Stop at an edited split: it would otherwise count as stale and be made again in silence."""
     if workspace.made("freeze") and not redo:
         take_split(workspace)
-
-
-def _replies(
-    ws: Workspace, test: TestSet, comparison: Comparison, serving: Serving
-) -> dict[str, tuple[Reply, ...]]:
-    """Collect every arm's replies, in the order of the items."""
-    found = {
-        **replies_of(ws, "compare", [a.arm.name for a in comparison.arms]),
-        **replies_of(ws, "serve", [a.arm.name for a in serving.arms]),
-    }
-    return {name: in_test_order(replies, test) for name, replies in found.items()}

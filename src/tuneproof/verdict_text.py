@@ -1,42 +1,49 @@
-"""Contrasts → sentences: a closed list with slots, so that no verdict says more than its numbers."""
+"""A verdict with its decision → its paragraph, in sentences of a closed list (`verdict_words.SENTENCES`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from tuneproof.artifacts import ArmResult, Case, Contrast, Gate, Interval, Verdict
-from tuneproof.artifacts.verdict import Decision, GateOutcome
+from tuneproof.artifacts import ArmResult, Case, Contrast, Timing, Verdict
+from tuneproof.artifacts.verdict import ClassLoss, GateOutcome
 from tuneproof.metrics import metric_of
+from tuneproof.verdict_facts import FRONTIER, RULE, Facts, arm_of, facts_of, proven
+from tuneproof.verdict_frontier import cost_sentences, frontier_sentences, latency_sentences
+from tuneproof.verdict_words import (
+    SENTENCES,
+    control_name,
+    of_contrast,
+    p_value,
+    percent,
+    points,
+    say,
+    size,
+    span,
+    where,
+)
 
-FRONTIER = "frontier"
+__all__ = [
+    "FRONTIER",
+    "first_remedy",
+    "gate_reason",
+    "p_value",
+    "paragraph_of",
+    "percent",
+    "points",
+    "share_name",
+    "span",
+]
 
-
-def percent(share: float) -> str:
-    """`0.575` → `57.5 %`."""
-    return f"{share * 100:.1f} %"
-
-
-def points(share: float) -> str:
-    """`0.56` → `+56.0 points`, with a real minus sign."""
-    return f"{share * 100:+.1f} points".replace("-", "−")
-
-
-def span(interval: Interval, *, signed: bool = False) -> str:
-    """An interval in percent or points, `50.6 to 64.1`."""
-    form = "+.1f" if signed else ".1f"
-    return f"{interval.low * 100:{form}} to {interval.high * 100:{form}}".replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """`p < 0.001` or three digits."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+MOST_CLASSES = 5
+"""Class losses that are named; the gate's record holds all."""
 
 
 def gate_reason(contrast: Contrast, outcome: GateOutcome, alpha: float) -> str:
-    """Say why the gate came out as it did."""
+    """Say why the gate came out as it did, and by which test."""
+    groups = f" in {contrast.clusters} groups" if contrast.clusters else ""
     numbers = (
-        f"{contrast.wins} won and {contrast.losses} lost of {contrast.n} items, "
-        f"{points(contrast.difference)} ({span(contrast.interval, signed=True)}), mid-p McNemar "
+        f"{contrast.wins} won and {contrast.losses} lost of {contrast.n} items{groups}, "
+        f"{points(contrast.difference)} ({span(contrast.wider, signed=True)}), {contrast.test} "
         f"{p_value(contrast.p_one_sided)} one-sided against {alpha:g}"
     )
     return {
@@ -46,79 +53,6 @@ def gate_reason(contrast: Contrast, outcome: GateOutcome, alpha: float) -> str:
     }[outcome]
 
 
-def headline_and_decision(
-    case: Case,
-    served: Gate,
-    rivals: Sequence[Contrast],
-    arms: Sequence[ArmResult],
-    not_measured: Mapping[str, str],
-) -> tuple[Decision, str]:
-    """Decide by the first rule that applies: the gate, a cheap rival, a missing frontier."""
-    titles = {a.arm.name: a.arm.title for a in arms}
-    strongest = min(rivals, key=lambda c: c.difference)
-    # Not always the same: a rival further behind can disagree on more items and be less surely beaten.
-    least_sure = max(rivals, key=lambda c: c.p_one_sided)
-    if served.outcome == "FAIL":
-        return "stay", "Stay: the tuned model is not better than its own base."
-    if served.outcome == "INCONCLUSIVE":
-        return (
-            "not_enough_evidence",
-            "Not enough evidence: the tuned model is not shown to beat its own base.",
-        )
-    if strongest.difference < 0:
-        ahead = titles[strongest.against]
-        return "stay", f"Stay: the tuned model passes the gate, but a cheap rival is ahead of it ({ahead})."
-    if least_sure.p_one_sided > case.task_file.gate.alpha:
-        return (
-            "not_enough_evidence",
-            f"Not enough evidence: the gate is passed, but a cheap rival is not shown to be worse "
-            f"({titles[least_sure.against]}).",
-        )
-    beaten = "every cheap rival" if set(not_measured) <= {FRONTIER} else "every cheap rival that was fitted"
-    if FRONTIER in not_measured:
-        return (
-            "not_enough_evidence",
-            f"Not enough evidence to move: the tuned model passes the gate and beats {beaten}; "
-            "the frontier was not measured.",
-        )
-    return "move", f"Move: the tuned model passes the gate and beats {beaten}."
-
-
-def paragraph_of(
-    case: Case, verdict: Verdict, base: ArmResult, served: ArmResult, *, trained_on: tuple[int, int]
-) -> str:
-    """Put the verdict's paragraph together.
-
-    Args:
-        case: the metric and the level of the intervals.
-        verdict: everything but the paragraph.
-        base: the best base arm.
-        served: the arm of the file that is served.
-        trained_on: pairs that the model was trained on, and pairs that there are.
-    """
-    sentences = [
-        _rates(case, base, served),
-        _mean_sentence(case, base, served),
-        f"The gate of {served.arm.file} is {verdict.gate}: {_gate_of(verdict, served).reason}.",
-        _rival_sentence(verdict),
-        _rows_sentence(*trained_on),
-        _unseen_sentence(served),
-        _latency_sentence(served),
-        *(_not_fitted_sentence(name, why) for name, why in verdict.not_measured.items() if name != FRONTIER),
-        *(_missing_sentence(name, why) for name, why in verdict.not_measured.items() if name == FRONTIER),
-    ]
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _rates(case: Case, base: ArmResult, served: ArmResult) -> str:
-    level = f"{case.task_file.gate.confidence * 100:g} % interval"
-    return (
-        f"On {served.n} held-out items the tuned model ({served.arm.title}) has {percent(served.rate)} "
-        f"{share_name(case)} ({level} {span(served.interval)}) and its best base "
-        f"({base.arm.title}) {percent(base.rate)} ({span(base.interval)})."
-    )
-
-
 def share_name(case: Case) -> str:
     """Say what a share of right replies is a share of: `exact match`, or `right by json fields`."""
     metric, right_at = case.task_file.task.metric, case.task_file.scoring.right_at
@@ -126,70 +60,191 @@ def share_name(case: Case) -> str:
     return said if said == metric else f"right by {metric} ({said})"
 
 
-def _mean_sentence(case: Case, base: ArmResult, served: ArmResult) -> str:
-    if served.mean_value is None or served.mean_interval is None or base.mean_value is None:
-        return ""
-    low, high = served.mean_interval.low, served.mean_interval.high
-    return (
-        f"The mean value of {case.task_file.task.metric} is {served.mean_value:.3f} "
-        f"({low:.3f} to {high:.3f}) for the tuned model and {base.mean_value:.3f} for that base."
+def first_remedy(verdict: Verdict) -> str:
+    """What to do first about a tune that is not good enough; empty where its quality is not the reason.
+
+    Bad pairs are the commonest cause, and no setting cures them, so reading comes before any setting.
+    """
+    equality = verdict.frontier_equality
+    good_enough = equality is not None and (equality.shown or equality.better)
+    for_quality = verdict.advice in {"use the base with a better prompt", "use the cheap rival"} or (
+        verdict.advice == "use the frontier" and not good_enough
     )
+    return SENTENCES["remedy"] if verdict.gate == "FAIL" or for_quality else ""
 
 
-def _not_fitted_sentence(name: str, why: str) -> str:
-    return f"The rival {name} was not fitted ({why})."
+def paragraph_of(
+    case: Case,
+    verdict: Verdict,
+    *,
+    base: ArmResult,
+    served: ArmResult,
+    trained_on: tuple[int, int],
+    timings: Sequence[Timing],
+) -> str:
+    """Put the verdict's paragraph together.
 
-
-def _gate_of(verdict: Verdict, served: ArmResult) -> Gate:
-    return next(g for g in verdict.gates if g.file == served.arm.file)
-
-
-_RIVAL_WINS = " Use that rival: it costs nothing to run."
-_RULE_WINS = " Keep that rule: it does the job already."
-
-
-def _rival_sentence(verdict: Verdict) -> str:
-    strongest = min(verdict.rivals, key=lambda c: c.difference)
-    rival = next(a for a in verdict.arms if a.arm.name == strongest.against)
-    numbers = f"{points(abs(strongest.difference))[1:]}"
-    side = "ahead of" if strongest.difference > 0 else "behind"
-    where = f"{numbers} {side}" if strongest.difference else "level with"
-    interval = f"({span(strongest.interval, signed=True)}, {p_value(strongest.p_one_sided)})"
-    advice = _RULE_WINS if rival.arm.name == "rule" else _RIVAL_WINS
-    advice = advice if strongest.difference < 0 else ""
-    return (
-        f"The best cheap rival, {rival.arm.title}, has {percent(rival.rate)}: the tuned model is "
-        f"{where} it {interval}.{advice}"
+    Args:
+        case: the metric, the level of the intervals, the calls a month.
+        verdict: everything but the paragraph.
+        base: the best base arm.
+        served: the arm of the file that is served.
+        trained_on: pairs that the model was trained on, and pairs that there are.
+        timings: of any arms; only those of one call at a time are used.
+    """
+    facts = facts_of(case, verdict, base=base, served=served)
+    parts = (
+        _quality(facts),
+        _gate(facts),
+        _chance(facts),
+        _rivals(facts),
+        _training(facts, *trained_on),
+        frontier_sentences(facts),
+        cost_sentences(facts),
+        latency_sentences(facts, timings),
+        _test(facts),
+        [SENTENCES[_pick(facts)]],
     )
+    return " ".join(sentence for part in parts for sentence in part)
 
 
-def _rows_sentence(used: int, available: int) -> str:
-    if used == available:
-        return ""
-    return (
-        f"The tuned model has seen {used:,} of the {available:,} training pairs and the rivals all of them, "
-        "so more training may change this."
+def _quality(facts: Facts) -> Iterator[str]:
+    case, base, served = facts.case, facts.base, facts.served
+    yield say(
+        "rates",
+        n=served.n,
+        title=served.arm.title,
+        rate=percent(served.rate),
+        share_name=share_name(case),
+        level=f"{case.task_file.gate.confidence * 100:g} %",
+        span=span(served.wider),
+        base=base.arm.title,
+        base_rate=percent(base.rate),
+        base_span=span(base.wider),
     )
+    if served.mean_value is not None and served.mean_interval is not None and base.mean_value is not None:
+        of_base = base.mean_interval
+        yield say(
+            "mean",
+            metric=case.task_file.task.metric,
+            mean=f"{served.mean_value:.3f}",
+            span=f"{served.mean_interval.low:.3f} to {served.mean_interval.high:.3f}",
+            base_mean=f"{base.mean_value:.3f}",
+            base_span=f" ({of_base.low:.3f} to {of_base.high:.3f})" if of_base else "",
+        )
+    form = facts.verdict.format_gain
+    if form is not None:
+        yield say("format", difference=points(form.difference), **of_contrast(form))
 
 
-def _unseen_sentence(served: ArmResult) -> str:
-    if not served.unseen_n:
-        return ""
-    return (
-        f"{served.unseen_n} items have an answer that never occurs in training; "
-        f"{served.unseen_correct} of them are right."
-    )
+def _gate(facts: Facts) -> Iterator[str]:
+    gate = facts.gate
+    yield say("gate", file=gate.file, outcome=gate.outcome, reason=gate.reason)
+    if gate.outcome == "INCONCLUSIVE" and gate.items_needed is not None:
+        yield say("items", items=f"{gate.items_needed:,}")
+    if gate.class_losses:
+        named = [_class(loss) for loss in gate.class_losses[:MOST_CLASSES]]
+        more = len(gate.class_losses) - len(named)
+        yield say(
+            "class losses",
+            count=len(gate.class_losses),
+            classes=", ".join(named) + (f" and {more} more" if more else ""),
+        )
 
 
-def _latency_sentence(served: ArmResult) -> str:
-    if served.p50_ms is None:
-        return ""
-    tail = f" and {served.p95_ms:.0f} ms at p95" if served.p95_ms is not None else ""
-    return f"A call took {served.p50_ms:.0f} ms at the median{tail} on the machine of this run."
+def _class(loss: ClassLoss) -> str:
+    return f"{loss.label} (from {loss.base_right} to {loss.tuned_right} of {loss.n})"
 
 
-def _missing_sentence(name: str, why: str) -> str:
-    return (
-        f"The {name} was not measured ({why}): whether it answers better, and what leaving it would save, "
-        f"stays open until that arm is measured."
-    )
+def _chance(facts: Facts) -> Iterator[str]:
+    seeds = facts.verdict.seeds
+    if seeds is not None:
+        yield say(
+            "seeds",
+            k=len(seeds.rates),
+            mean=percent(seeds.mean),
+            low=percent(seeds.low),
+            high=percent(seeds.high),
+            gain=points(seeds.gain),
+            n=facts.served.n,
+        )
+        if seeds.exceeds_gain:
+            yield say("seed decides")
+    for control in facts.verdict.controls:
+        as_it_must = "which must not be" if control.outcome == "PASS" else "as it must be"
+        yield say(
+            "control",
+            control=control_name(control.name),
+            difference=points(control.contrast.difference),
+            outcome=control.outcome,
+            as_it_must=as_it_must,
+            **of_contrast(control.contrast),
+        )
+
+
+USES = {
+    "use the cheap rival": " Use that rival: it costs nothing to run.",
+    "fine-tuning not needed": " Keep that rule: it does the job already.",
+}
+"""What follows the sentence on the best rival, where that rival is what the verdict advises."""
+
+
+def _rivals(facts: Facts) -> Iterator[str]:
+    verdict = facts.verdict
+    if verdict.rivals:
+        strongest = min(verdict.rivals, key=lambda c: c.difference)
+        rival = arm_of(verdict, strongest.against)
+        advised = (rival.arm.name == RULE) == (verdict.advice == "fine-tuning not needed")
+        yield say(
+            "rival",
+            title=rival.arm.title,
+            rate=percent(rival.rate),
+            rate_span=span(rival.wider),
+            where=where(strongest),
+            p=p_value(strongest.p_one_sided),
+            use=USES.get(verdict.advice, "") if advised else "",
+            **of_contrast(strongest),
+        )
+    fitted = {a.arm.name for a in verdict.arms if a.arm.kind != "rival"}
+    for name, why in verdict.not_measured.items():
+        if name != FRONTIER and name not in fitted:
+            yield say("not measured" if _is_endpoint(facts, name) else "rival not fitted", name=name, why=why)
+
+
+def _is_endpoint(facts: Facts, name: str) -> bool:
+    return name in {endpoint.name for endpoint in facts.case.task_file.comparison.endpoints}
+
+
+def _training(facts: Facts, used: int, available: int) -> Iterator[str]:
+    remedy = first_remedy(facts.verdict)
+    if remedy:
+        yield remedy
+    if used != available:
+        yield say("rows", used=f"{used:,}", available=f"{available:,}")
+
+
+def _test(facts: Facts) -> Iterator[str]:
+    verdict, served = facts.verdict, facts.served
+    if served.unseen_n:
+        yield say("unseen", n=served.unseen_n, right=served.unseen_correct)
+    if verdict.test_accesses > 1 and verdict.optimism is None:
+        yield say("rounds", rounds=verdict.test_accesses)
+    elif verdict.test_accesses > 1:
+        yield say("optimism", rounds=verdict.test_accesses, optimism=size(verdict.optimism or 0.0))
+    if served.excluded:
+        yield say("excluded", excluded=served.excluded, total=served.n + served.excluded)
+    if verdict.deviations:
+        yield say("deviations", deviations="; ".join(verdict.deviations))
+
+
+def _pick(facts: Facts) -> str:
+    if not proven(facts):
+        return "pick: none"
+    if facts.standing is None:
+        return "pick: frontier missing"
+    if facts.standing == "far behind":
+        return "pick: far behind"
+    even = facts.usage.break_even
+    if even is None:
+        return "pick: open"
+    return "pick: never" if even.calls_per_month is None else "pick: from"

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tuneproof import __version__
 from tuneproof.artifacts import Artifact, Case, FileRef, Record, TaskFile, canonical_json, sha256_of
 from tuneproof.errors import Busy, LockBroken, MissingArtifact
+from tuneproof.extra_tunes import tunes_digest
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.machine import now
 from tuneproof.outside.own_code import references
@@ -30,6 +31,9 @@ from tuneproof.task_file import read_task
 R = TypeVar("R", bound=Record)
 
 MADE, BEGUN, TASK, HELD = "made.json", "begun.json", "task.yaml", ".lock"
+RECORDED, KEPT = "recorded", "replies"
+"""Replies made elsewhere; and replies of earlier comparisons, so that nothing is asked twice."""
+_BESIDE = ("recorded replies of ", "seeds and controls")
 _SMALL = 64_000_000
 """Bytes up to which a file's hash is checked even for a status."""
 
@@ -137,7 +141,9 @@ class Workspace:
 
     def _why_stale(self, step: Step, made: Made) -> str:
         settings, made_from = self._inputs(step)
-        if changed := [name for name in settings if settings[name] != made.settings.get(name)]:
+        if changed := [
+            name for name in settings | made.settings if settings.get(name) != made.settings.get(name)
+        ]:
             return _what_changed(self._sections() if changed == [""] else changed)
         for folder, digest in made_from.items():
             if digest != made.made_from.get(folder):
@@ -201,8 +207,25 @@ class Workspace:
         settings = {place: sha256_of(canonical_json(_at(document, place))) for place in step.settings}
         for place, digest in self._files(step, task_file).items():
             settings[f"file of {place}"] = digest
+        settings |= self._beside(step)
         made_from = {step_of(need).folder: self._digest(need, step.prints_times) for need in step.needs}
         return settings, made_from
+
+    def _beside(self, step: Step) -> dict[str, str]:
+        """Return digests of what a step reads beside the steps' folders."""
+        if step.verb != "compare":
+            return {}
+        found = {
+            f"recorded replies of {name}": sha256_of(data.decode("utf-8", "replace"))
+            for name, data in self.recorded().items()
+        }
+        tunes = tunes_digest(self.root)
+        return found | ({"seeds and controls": tunes} if tunes else {})
+
+    def recorded(self) -> dict[str, bytes]:
+        """Return the replies that were made elsewhere: arm → file in `recorded/`."""
+        folder = self.root / RECORDED
+        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
 
     def _files(self, step: Step, task_file: TaskFile) -> dict[str, str]:
         """Return digests of the files named in the settings that a step reads."""
@@ -355,9 +378,15 @@ def _hash(path: Path) -> str:
 
 def _what_changed(places: list[str]) -> str:
     files = [place.removeprefix("file of ") for place in places if place.startswith("file of ")]
-    named = [place or "some setting" for place in places if not place.startswith("file of ")]
+    beside = [place for place in places if place.startswith(_BESIDE)]
+    named = [
+        place or "some setting"
+        for place in places
+        if place not in beside and not place.startswith("file of ")
+    ]
     parts = [f"task.yaml changed: {', '.join(named)}"] if named else []
-    return "; ".join(parts + [f"the file of {place} changed" for place in files])
+    parts += [f"the file of {place} changed" for place in files]
+    return "; ".join(parts + [f"there are other {place}" for place in beside])
 
 
 def _at(document: dict[str, Any], place: str) -> Any:

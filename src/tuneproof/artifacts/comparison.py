@@ -47,7 +47,7 @@ class Reply(Record):
     text: str
     """As it came."""
     finish: Literal["stop", "length", "refused", "failed"]
-    """`length`: cut by the token limit; `refused`: withheld by the API; `failed`: no reply after all retries."""
+    """`length`: cut by the limit; `refused`: withheld by the API; `failed`: no reply after all retries."""
     prompt_tokens: int
     """0 for arms without tokens."""
     output_tokens: int

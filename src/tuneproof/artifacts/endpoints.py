@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tuneproof.artifacts.base import Record
 
@@ -82,8 +83,18 @@ class EndpointSection(Record):
         return None if self.base_url else USUAL_KEYS[self.provider]
 
 
+_TAKEN = re.compile(r"(base|tuned|dev|seed|control|load)-.*|.*-r\d+|adapter|majority|rule|frontier|.*-again")
+
+
 class NamedEndpoint(EndpointSection):
     """One more endpoint in the table, beside the frontier."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     """Of its arm."""
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if _TAKEN.fullmatch(name) or name in {"nearest-neighbour", "tfidf-logistic"}:
+            raise ValueError("this name belongs to another arm; choose one of the model, such as `mistral`")
+        return name

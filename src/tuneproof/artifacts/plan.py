@@ -24,6 +24,8 @@ class EvalPlan(Artifact):
     """Of the dev part: the number of examples is chosen on it."""
     contrast: str
     """What the gate compares."""
+    thresholds: str = ""
+    """Digest of the gate section: levels and margins."""
     alpha: float
     """One-sided level of the gate."""
     confidence: float
@@ -56,8 +58,6 @@ class EvalPlan(Artifact):
     """What makes items dependent: the group of the split."""
     tests: str = ""
     """Which test and which interval decide, and how families of comparisons are corrected."""
-    prices: str = ""
-    """Digest of the cost settings; the list prices themselves are dated in the comparison."""
 
 
 class LedgerEntry(Record):

@@ -40,3 +40,5 @@ class Release(Artifact):
     """Texts that were searched for secrets and personal data."""
     findings: int
     """Secrets or personal data found in the upload; must be 0."""
+    override: str = ""
+    """Why files are published whose gate is not passed; empty where every file passed."""

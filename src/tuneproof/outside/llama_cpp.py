@@ -7,6 +7,7 @@ Quantizer: `cyllama`. Runtime: the server of `xllamacpp`, in this process.
 from __future__ import annotations
 
 import ast
+import http.client
 import importlib.metadata
 import importlib.util
 import json
@@ -15,14 +16,16 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tuneproof.artifacts import FileRef, TensorTypes
+from tuneproof.constraint import Constraint
 from tuneproof.errors import BadInput, OutsideFailed
 from tuneproof.outside.files import file_ref
-from tuneproof.outside.machine import cores
+from tuneproof.outside.machine import cores, seconds
 from tuneproof.outside.parts import require
 from tuneproof.outside.protocols import Answer
 from tuneproof.prompt import Message, template_switches
@@ -30,6 +33,9 @@ from tuneproof.prompt import Message, template_switches
 FTYPES = {"Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}
 """llama.cpp's `llama_ftype` numbers (include/llama.h)."""
 
+_LONGEST_SILENCE = 3600
+"""Seconds that a reply may stand still: a long prompt on a small machine takes minutes."""
+_JSON = {"Content-Type": "application/json", "Connection": "close"}
 _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -141,14 +147,16 @@ def inspect(file: Path) -> tuple[TensorTypes, ...]:
 class LlamaRuntime:
     """One GGUF file in the embedded llama.cpp server; implements `Runtime`."""
 
-    def __init__(self, file: Path, *, num_ctx: int) -> None:
+    def __init__(self, file: Path, *, num_ctx: int, parallel: int = 1) -> None:
         require("gguf")
         import xllamacpp
 
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(file)
-        parameters.n_ctx = num_ctx
-        parameters.n_parallel = 1
+        # llama.cpp divides the context among the calls at once.
+        parameters.n_ctx = num_ctx * parallel
+        parameters.n_parallel = parallel
+        parameters.kv_unified = False
         parameters.cpuparams.n_threads = cores()
         parameters.cpuparams_batch.n_threads = cores()
         parameters.verbosity = 0
@@ -161,6 +169,7 @@ class LlamaRuntime:
                 f"llama.cpp cannot load {file.name}: {error}",
                 remedy="Make the file again with `tuneproof quantize`.",
             ) from error
+        self._address = str(self._server.listening_address).removeprefix("http://")
         about = self._get("/props")
         self._switches = template_switches(str(about["chat_template"]))
         # llama.cpp takes the begin token off a prompt's text and puts its id in front of the tokens;
@@ -171,29 +180,43 @@ class LlamaRuntime:
         reply = self._post("/tokenize", {"content": "", "add_special": True, "parse_special": True})
         return bool(reply["tokens"])
 
-    def ask(self, messages: Sequence[Message], *, max_new_tokens: int) -> Answer:
-        """Answer one chat at temperature 0."""
-        request = {
+    def ask(
+        self, messages: Sequence[Message], *, max_new_tokens: int, constraint: Constraint | None = None
+    ) -> Answer:
+        """Answer one chat at temperature 0, streamed; several threads may ask at once.
+
+        Args:
+            messages: the chat.
+            max_new_tokens: where the reply is cut.
+            constraint: what holds the reply to the form of an answer.
+
+        Raises:
+            OutsideFailed: llama.cpp refused the chat or the constraint, or broke off.
+        """
+        body = {
             **self._chat(messages),
+            **_held_to(constraint),
             "max_tokens": max_new_tokens,
             "temperature": 0,
             "seed": 0,
             "reasoning_format": "none",  # the reply as it is, as every other arm scores it
+            "stream": True,
+            "stream_options": {"include_usage": True},
         }
-        reply = self._server.handle_chat_completions(request)
-        if "choices" not in reply:
-            raise OutsideFailed(
-                f"llama.cpp refused a prompt: {json.dumps(reply)[:300]}",
-                remedy="Raise serving.num_ctx in task.yaml if the prompt is longer than the context.",
-            )
-        choice, usage = reply["choices"][0], reply["usage"]
-        finish: Literal["stop", "length"] = "length" if choice["finish_reason"] == "length" else "stop"
-        return Answer(
-            text=choice["message"].get("content") or "",
-            finish=finish,
-            prompt_tokens=usage["prompt_tokens"],
-            output_tokens=usage["completion_tokens"],
-        )
+        began = seconds()
+        # One connection a call: the server closes it after a stream. Closing it early stops the generation.
+        with closing(http.client.HTTPConnection(self._address, timeout=_LONGEST_SILENCE)) as connection:
+            try:
+                connection.request("POST", "/v1/chat/completions", json.dumps(body), _JSON)
+                reply = connection.getresponse()
+                if reply.status != http.HTTPStatus.OK:
+                    raise _refused(reply.read().decode("utf-8", "replace"), constraint)
+                return _streamed(reply, began, constraint)
+            except (OSError, http.client.HTTPException) as error:
+                raise OutsideFailed(
+                    f"llama.cpp broke off a reply: {error or type(error).__name__}",
+                    remedy="Run the command again: it goes on after the last stored reply.",
+                ) from error
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt that the file's own template makes of `messages`, with the begin token."""
@@ -225,14 +248,63 @@ class LlamaRuntime:
             return dict(json.load(reply))
 
 
+def _held_to(constraint: Constraint | None) -> dict[str, Any]:
+    """Return the server's own fields for a constraint (tools/server/README.md of llama.cpp)."""
+    if constraint is None:
+        return {}
+    if constraint.json_schema is not None:
+        return {"json_schema": constraint.json_schema}
+    return {"grammar": constraint.grammar}
+
+
+def _streamed(lines: Iterable[bytes], began: float, constraint: Constraint | None) -> Answer:
+    """Read a reply's server-sent events; `began` is when it was asked for, in monotonic seconds."""
+    pieces: list[str] = []
+    first_ms, finish, usage = None, None, None
+    for line in lines:
+        if not line.startswith(b"data: {"):
+            continue
+        event = json.loads(line.removeprefix(b"data: "))
+        if "choices" not in event:
+            raise _refused(line.decode("utf-8", "replace"), constraint)
+        usage = event.get("usage") or usage
+        for choice in event["choices"]:
+            finish = choice["finish_reason"] or finish
+            if piece := choice["delta"].get("content"):
+                first_ms = first_ms or round((seconds() - began) * 1000, 3)
+                pieces.append(piece)
+    if finish is None or usage is None:
+        raise http.client.IncompleteRead("".join(pieces).encode())
+    return Answer(
+        text="".join(pieces),
+        finish="length" if finish == "length" else "stop",
+        prompt_tokens=usage["prompt_tokens"],
+        output_tokens=usage["completion_tokens"],
+        first_ms=first_ms,
+    )
+
+
+def _refused(said: str, constraint: Constraint | None) -> OutsideFailed:
+    if constraint is not None and "exceed_context_size" not in said:
+        source = {"json schema": "scoring.json_schema", "labels": "scoring.labels"}
+        return OutsideFailed(
+            f"llama.cpp cannot hold a reply to the {constraint.kind}: {said[:300]}",
+            remedy=f"Simplify {source.get(constraint.kind, 'task.answer_pattern')} in task.yaml.",
+        )
+    return OutsideFailed(
+        f"llama.cpp refused a prompt: {said[:300]}",
+        remedy="Raise serving.num_ctx in task.yaml if the prompt is longer than the context.",
+    )
+
+
 class LlamaEngine:
     """Loads GGUF files into the embedded llama.cpp; implements `Engine`."""
 
     name = "llama.cpp (embedded)"
 
-    def load(self, file: Path, *, num_ctx: int) -> LlamaRuntime:
-        """Load `file` with a context of `num_ctx` tokens."""
-        return LlamaRuntime(file, num_ctx=num_ctx)
+    def load(self, file: Path, *, num_ctx: int, parallel: int = 1) -> LlamaRuntime:
+        """Load `file` with a context of `num_ctx` tokens for each of `parallel` calls at once."""
+        return LlamaRuntime(file, num_ctx=num_ctx, parallel=parallel)
 
 
 class _silent_stderr:

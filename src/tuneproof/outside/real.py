@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from importlib import resources
 from pathlib import Path
 
-from tuneproof.artifacts import Drafts, SplitLock, TaskFile
+from tuneproof.artifacts import Drafts, EndpointSection, PriceUsed, SplitLock, TaskFile
 from tuneproof.artifacts.case import METRICS
 from tuneproof.cases.licenses import licence_pairs
 from tuneproof.errors import NotReady
@@ -14,7 +15,7 @@ from tuneproof.outside.base_model import cache_folder, find_base
 from tuneproof.outside.llama_cpp import LlamaEngine
 from tuneproof.outside.merge import AdaptedModel, GgufFactory
 from tuneproof.outside.own_code import load_function, load_schema
-from tuneproof.outside.protocols import Base, BatchModel
+from tuneproof.outside.protocols import Base, BatchModel, Endpoint
 from tuneproof.outside.readers import read_pairs
 from tuneproof.outside.trl_trainer import TrlTrainer
 from tuneproof.scoring import Scorer, scorer_of
@@ -36,6 +37,8 @@ def real_outside() -> Outside:
         tools=GgufFactory(),
         engine=LlamaEngine(),
         adapted=_adapted,
+        connect=_connect,
+        price_of=_price_of,
         frozen_before=bundled_lock,
         licence_text=licence_text,
         cache=cache_folder(),
@@ -101,6 +104,18 @@ def own_pairs(task_file: TaskFile, root: Path) -> Drafts:
 
 def _licenses(limit: int) -> Drafts:
     return licence_pairs(licensedcode.rules(), version=licensedcode.version(), limit=limit)
+
+
+def _connect(section: EndpointSection) -> Endpoint:
+    from tuneproof.outside.endpoints import endpoint_for  # here and not above: it loads a client library
+
+    return endpoint_for(section)
+
+
+def _price_of(section: EndpointSection) -> PriceUsed | str:
+    from tuneproof.outside.prices import price_of  # here and not above: the price list takes a while to load
+
+    return price_of(section, datetime.datetime.now(datetime.UTC))
 
 
 def _adapted(base: Base, folder: Path) -> BatchModel:

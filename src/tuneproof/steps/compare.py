@@ -1,45 +1,41 @@
-"""Step 6 · compare: TestSet + arms → Comparison: the base, the cheap rivals and the adapter.
+"""Step 6 · compare: TestSet + arms → Comparison: the base, the cheap rivals, the adapter, and every API.
 
-The plan is hashed and stored before the first test item is read. The base may use examples; how many is
-chosen on dev. The adapter answers in the trainer's own engine here; the files made from it are measured
-in step 8, in the engine that ships.
+The plan is hashed and stored before the first test item is read. The prompt of the base and of each endpoint
+is chosen on dev, within one budget. The adapter answers in the trainer's own engine here; the files made from
+it are measured in step 8, in the engine that ships.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from tuneproof.arms import answer_in_batches, answer_one_by_one, check_parity, result_of, scores_of
+from tuneproof.answering import Asker, answer_in_batches, answer_one_by_one, asked_key
+from tuneproof.api_arms import ApiArm, Ask, Questions, answer_of, chat_for
+from tuneproof.arms import Table, check_parity, failed_items, result_of
 from tuneproof.artifacts import (
-    Adapter,
     Arm,
-    ArmResult,
     Case,
     Comparison,
     EvalPlan,
+    PriceUsed,
+    PromptTrial,
     Reply,
-    ShotTrial,
     Split,
     SplitRow,
-    canonical_json,
-    sha256_of,
 )
-from tuneproof.errors import NotReady
+from tuneproof.artifacts.endpoints import EndpointSection
+from tuneproof.constraint import Constraint, constraint_of
 from tuneproof.outside.machine import describe
 from tuneproof.outside.protocols import Base, BatchModel, Engine, Progress, Runtime, TestRecords
 from tuneproof.prompt import Message, messages_for
-from tuneproof.rivals import RIVALS_RULE, answer_with, fit_rivals, not_fitted, rule_rival
+from tuneproof.prompt_search import Dev, Found, search
+from tuneproof.prompt_variants import Variant, budget_sentence, variants
+from tuneproof.rivals import answer_with, fit_rivals, not_fitted, rule_rival
 from tuneproof.scoring import Scorer
 
 Rule = Callable[[str], object]
 """The user's own function: input → answer, or None for no answer."""
-
-SHOTS_RULE = (
-    "the number of examples with most right replies on dev; "
-    "ties go to the higher mean value, to fewer parse failures, then to more examples"
-)
-EXCLUSION_RULE = "none: every item counts in every arm; a cut or malformed reply is wrong unless it matches"
 
 
 class Desk(NamedTuple):
@@ -54,172 +50,214 @@ class Desk(NamedTuple):
     rule: Rule | None = None
     """The user's own function, where task.yaml names one."""
 
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """The JSON Schema of an answer, where the metric has one."""
+        return self.scorer.options.schema
+
+
+class ExtraArm(NamedTuple):
+    """A tune beside the adapter: another seed, or a null control."""
+
+    arm: Arm
+    model: Callable[[], BatchModel]
+    asked: Callable[[str], str]
+    """Input → what is asked: a blank one, for the control that sees no input."""
+    adapter: str
+    """Digest of the adapter."""
+
+
+class Rest(NamedTuple):
+    """The arms beside base, adapter and rivals."""
+
+    apis: Sequence[ApiArm] = ()
+    price_of: Callable[[EndpointSection], PriceUsed | str] = lambda _: "no price list"
+    """The price of a model today, or why it is not known."""
+    extras: Sequence[ExtraArm] = ()
+
+
+class _Measured(NamedTuple):
+    arms: list[Arm]
+    replies: dict[str, Sequence[Reply]]
+    not_measured: dict[str, str]
+
 
 def compare(
-    case: Case, split: Split, *, base: Base, engine: Engine, adapted: BatchModel, desk: Desk
+    case: Case,
+    split: Split,
+    *,
+    local: tuple[Base, Engine, BatchModel],
+    desk: Desk,
+    rest: Rest,
 ) -> Comparison:
-    """Measure the base, the rivals, the rule and the adapter on the test items.
-
-    Raises:
-        TuneproofError: the runtime would send another prompt than training saw.
-    """
-    desk.records.keep_plan(desk.plan)
-    runtime = engine.load(base.gguf, num_ctx=case.task_file.serving.num_ctx)
-    parity = check_parity(case, split.test, runtime, adapted)
-    trials = _shot_trials(case, split, runtime, desk)
-    chosen = _best(trials).shots
-    results = [_base_arm(case, split, runtime, base, shots=shots, desk=desk) for shots in sorted({0, chosen})]
-    runtime.close()
-    results.append(_adapter_arm(case, split, adapted, desk))
-    results += _rival_arms(case, split, desk)
-    return Comparison(
-        plan_digest=desk.plan.digest,
-        arms=tuple(results),
-        shot_trials=trials,
-        chosen_shots=chosen,
-        parity=parity,
-        not_measured=not_fitted(split.train.pairs) | _not_measured(case),
-        machine=describe(),
-    )
-
-
-def plan_of(case: Case, split: Split, adapter: Adapter, *, files: Mapping[str, str]) -> EvalPlan:
-    """Write down what will be measured and decided, before anything is.
+    """Measure every arm that is no GGUF file of ours on the test items.
 
     Args:
         case: the settings.
-        split: the test.
-        adapter: what is under test.
-        files: digests of the code and schema files that task.yaml names, by place.
+        split: dev to choose prompts on, test to measure on.
+        local: the base, the engine that runs it, and the adapter on it.
+        desk: plan, records, scorer.
+        rest: endpoints, prices, and tunes beside the adapter.
+
+    Raises:
+        TuneproofError: the runtime would send another prompt than training saw.
+        OutsideFailed: an API that task.yaml names answers nothing.
     """
-    task_file = case.task_file
-    ladder = ("f16", *(quant.lower() for quant in task_file.quantization.ladder))
-    return EvalPlan(
-        metric=task_file.task.metric,
-        scoring=sha256_of(canonical_json({"section": task_file.scoring.digest, "files": dict(files)})),
-        comparison=task_file.comparison.digest,
-        serving=task_file.serving.digest,
-        task=task_file.task.digest,
-        train_digest=split.lock.train.sha256,
-        dev_digest=split.lock.dev.sha256,
-        contrast="each tuned file against the base arm with most right replies, in the same engine",
-        alpha=task_file.gate.alpha,
-        confidence=task_file.gate.confidence,
-        adapter=adapter.digest,
-        test_digest=split.lock.test.sha256,
-        prompt_sha256=split.lock.prompt_sha256,
-        arms=(
-            "base-0-shot",
-            "base-best-shots",
-            "adapter",
-            "majority",
-            "nearest-neighbour",
-            "tfidf-logistic",
-            *(["rule"] if task_file.comparison.rule else []),
-            *(f"tuned-{name}" for name in ladder),
-            "frontier",
+    desk.records.keep_plan(desk.plan)
+    base, engine, adapted = local
+    constraint = constraint_of(case.task_file, desk.schema)
+    measured = _Measured([], {}, not_fitted(split.train.pairs))
+    chosen, trials, prices, unknown = _api_arms(case, split, desk, rest, measured)
+    runtime = engine.load(base.gguf, num_ctx=case.task_file.serving.num_ctx)
+    try:
+        parity = check_parity(case, split.test, runtime, adapted)
+        asked = _Asked(case, split, runtime, base.identity.digest, constraint, desk)
+        found = _searched(asked)
+        for arm, variant in _base_arms(base, runtime.name, found):
+            chosen[arm.name] = variant.name
+            desk.records.accessed(arm.name, desk.plan.digest)
+            asker = asked.asker(arm.name, variant, arm.constrained, split.test.items)
+            _add(measured, arm, answer_one_by_one(split.test.items, asker, desk.progress(arm.title)))
+    finally:
+        runtime.close()
+    if isinstance(constraint, str):
+        measured.not_measured["base-constrained"] = constraint
+    _batch_arms(case, split, adapted, desk, rest, measured)
+    _rival_arms(case, split, desk, measured)
+    table = Table(case, split, desk.scorer, failed_items(measured.replies))
+    return Comparison(
+        plan_digest=desk.plan.digest,
+        arms=tuple(result_of(table, a, measured.replies, price=prices.get(a.name)) for a in measured.arms),
+        trials=(*found.trials, *trials),
+        chosen=chosen,
+        budget=budget_sentence(
+            variants(case.task_file.comparison.shots),
+            len(_dev_rows(case, split)),
+            found.constrained is not None,
         ),
-        rivals_rule=RIVALS_RULE,
-        shots_rule=SHOTS_RULE,
-        exclusion_rule=EXCLUSION_RULE,
-        max_new_tokens=task_file.task.max_new_tokens,
-        seed=task_file.tuning.seed,
+        parity=parity,
+        not_measured=measured.not_measured,
+        machine=describe(),
+        excluded=tuple(sorted(table.excluded)),
+        prices=prices,
+        price_unknown=unknown,
+        constraint=constraint if isinstance(constraint, str) else f"held to its {constraint.kind}",
     )
 
 
-def shots_from(split: Split, count: int) -> tuple[SplitRow, ...]:
-    """Choose `count` training pairs with as many different outputs as there are, commonest first."""
-    pairs = split.train.pairs
-    counts: dict[str, int] = {}
-    for pair in pairs:
-        counts[pair.output] = counts.get(pair.output, 0) + 1
-    first = {pair.output: pair for pair in reversed(pairs)}
-    common = sorted(first, key=lambda output: (-counts[output], output))
-    # The commonest last: small models copy the nearest example.
-    return tuple(first[output] for output in reversed(common[:count]))
+def _add(measured: _Measured, arm: Arm, replies: Sequence[Reply]) -> None:
+    measured.arms.append(arm)
+    measured.replies[arm.name] = replies
 
 
-def _chat(case: Case, shots: Sequence[SplitRow]) -> Callable[[str], list[Message]]:
-    system = case.task_file.task.system_prompt
-    return lambda text: messages_for(system, text, shots=shots)
-
-
-def _best(trials: Sequence[ShotTrial]) -> ShotTrial:
-    tried = [trial for trial in trials if trial.fits]
-    return max(tried, key=lambda t: (t.correct, t.mean_value or 0, -t.parse_failures, t.shots))
-
-
-def _shot_trials(case: Case, split: Split, runtime: Runtime, desk: Desk) -> tuple[ShotTrial, ...]:
-    section = case.task_file.comparison
-    alone = _chat(case, ())
-    longest = max(
-        (row.input for row in (*split.test.items, *split.dev.pairs)),
-        key=lambda text: len(runtime.tokens(runtime.render(alone(text)))),
-    )
-    fitting = [count for count in section.shots if _fits(case, split, runtime, count, longest)]
-    if not fitting:
-        raise NotReady(
-            f"The longest input does not fit serving.num_ctx ({case.task_file.serving.num_ctx} tokens) with "
-            f"{min(section.shots)} examples and a reply of {case.task_file.task.max_new_tokens} tokens.",
-            remedy="Raise serving.num_ctx in task.yaml, or put 0 into comparison.shots.",
+def _api_arms(
+    case: Case, split: Split, desk: Desk, rest: Rest, measured: _Measured
+) -> tuple[dict[str, str], list[PromptTrial], dict[str, PriceUsed], dict[str, str]]:
+    """First of all arms: a wrong key must be said before an hour is spent."""
+    chosen: dict[str, str] = {}
+    trials: list[PromptTrial] = []
+    prices: dict[str, PriceUsed] = {}
+    unknown: dict[str, str] = {}
+    ask = Ask(Questions(case, split, desk.schema), desk.scorer, desk.records, desk.plan.digest, desk.progress)
+    for api in rest.apis:
+        answered = answer_of(ask, api)
+        if isinstance(answered, str):
+            measured.not_measured[api.name] = answered
+            continue
+        measured.arms.append(answered.arm)
+        measured.replies.update(answered.replies)
+        chosen[api.name] = answered.prompt
+        trials += answered.trials
+        section = (
+            api.section.model_copy(update={"model": answered.arm.model}) if api.recorded else api.section
         )
-    return tuple(
-        _shot_trial(case, split, runtime, count, desk)
-        if count in fitting
-        else ShotTrial(shots=count, correct=0, parse_failures=0, n=0, fits=False)
-        for count in section.shots
-    )
+        price = rest.price_of(section)
+        if isinstance(price, str):
+            unknown[api.name] = price
+        else:
+            prices[api.name] = price
+    if not any(api.name == "frontier" for api in rest.apis):
+        measured.not_measured["frontier"] = "comparison.frontier in task.yaml names none"
+    return chosen, trials, prices, unknown
 
 
-def _fits(case: Case, split: Split, runtime: Runtime, count: int, text: str) -> bool:
-    """Whether the input `text` fits the context with `count` examples and the longest reply."""
-    tokens = runtime.tokens(runtime.render(_chat(case, shots_from(split, count))(text)))
-    return len(tokens) + case.task_file.task.max_new_tokens <= case.task_file.serving.num_ctx
+def _dev_rows(case: Case, split: Split) -> tuple[SplitRow, ...]:
+    return split.dev.pairs[: case.task_file.comparison.shots_dev_items]
 
 
-def _shot_trial(case: Case, split: Split, runtime: Runtime, count: int, desk: Desk) -> ShotTrial:
-    rows = split.dev.pairs[: case.task_file.comparison.shots_dev_items]
-    replies = answer_one_by_one(
-        rows,
-        runtime,
-        _chat(case, shots_from(split, count)),
-        desk.records.log(f"dev-base-{count}-shot"),
-        limit=case.task_file.task.max_new_tokens,
-        progress=desk.progress(f"base with {count} examples, on dev"),
-    )
-    scores = scores_of(desk.scorer, rows, replies)
-    return ShotTrial(
-        shots=count,
-        correct=sum(s.correct for s in scores),
-        parse_failures=sum(s.parse_failure for s in scores),
-        n=len(scores),
-        mean_value=sum(s.value for s in scores) / len(scores),
-    )
+class _Asked(NamedTuple):
+    """The base in its engine, and what it may be asked."""
+
+    case: Case
+    split: Split
+    runtime: Runtime
+    identity: str
+    constraint: Constraint | str
+    desk: Desk
+
+    def asker(self, name: str, variant: Variant, constrained: bool, rows: Sequence[SplitRow]) -> Asker:
+        """Make the base ready to answer `rows` with a prompt variant."""
+        held = self.constraint if constrained and isinstance(self.constraint, Constraint) else None
+        chat = chat_for(self.case, self.split, variant, self.desk.schema)
+        limit = self.case.task_file.task.max_new_tokens
+        key = asked_key(self.runtime.name, self.identity, [chat(row.input) for row in rows], limit, held)
+        return Asker(self.runtime, chat, self.desk.records.log(name, key), limit, held)
 
 
-def _base_arm(case: Case, split: Split, runtime: Runtime, base: Base, *, shots: int, desk: Desk) -> ArmResult:
-    arm = Arm(
-        name=f"base-{shots}-shot",
-        title=f"base, {shots} examples" if shots else "base, zero-shot",
-        kind="base",
-        engine=runtime.name,
-        file=base.gguf.name,
-        shots=shots,
-        note="examples chosen on dev; their prompt prefix stays in the runtime's cache" if shots else "",
-    )
-    desk.records.accessed(arm.name, desk.plan.digest)
-    replies = answer_one_by_one(
-        split.test.items,
-        runtime,
-        _chat(case, shots_from(split, shots)),
-        desk.records.log(arm.name),
-        limit=case.task_file.task.max_new_tokens,
-        progress=desk.progress(arm.title),
-    )
-    return result_of(case, desk.scorer, arm, split, replies)
+def _searched(asked: _Asked) -> Found:
+    case, split, desk, runtime = asked.case, asked.split, asked.desk, asked.runtime
+    limit, every = case.task_file.task.max_new_tokens, _dev_rows(case, split)
+
+    def ask(variant: Variant, constrained: bool, rows: Sequence[SplitRow]) -> tuple[Reply, ...]:
+        name = f"dev-base-{variant.name}{'-constrained' if constrained else ''}"
+        asker = asked.asker(name, variant, constrained, every)
+        return answer_one_by_one(rows, asker, desk.progress(f"base, {variant.name}, on dev"))
+
+    def fits(variant: Variant) -> bool:
+        chat = chat_for(case, split, variant, desk.schema)
+        longest = max(
+            (chat(row.input) for row in (*split.test.items, *split.dev.pairs)),
+            key=lambda messages: sum(len(m["content"]) for m in messages),
+        )
+        tokens = runtime.tokens(runtime.render(longest))
+        return len(tokens) + limit <= case.task_file.serving.num_ctx
+
+    shots = case.task_file.comparison.shots
+    dev = Dev("base", every, shots, desk.scorer, ask, fits)
+    return search(dev, constrained=isinstance(asked.constraint, Constraint))
 
 
-def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> ArmResult:
+def _base_arms(base: Base, engine: str, found: Found) -> list[tuple[Arm, Variant]]:
+    plain = Variant("plain-0", "plain", 0)
+    arms = [("base-0-shot", "base, zero-shot", plain, False)]
+    if found.free.name != plain.name:
+        arms.append(("base-best", f"base, {found.free.name}", found.free, False))
+    if found.constrained is not None:
+        title = f"base, {found.constrained.name}, constrained"
+        arms.append(("base-constrained", title, found.constrained, True))
+    return [
+        (
+            Arm(
+                name=name,
+                title=title,
+                kind="base",
+                engine=engine,
+                file=base.gguf.name,
+                shots=variant.shots,
+                prompt=variant.name,
+                constrained=constrained,
+                note="" if name == "base-0-shot" else "prompt chosen on dev",
+            ),
+            variant,
+        )
+        for name, title, variant, constrained in arms
+    ]
+
+
+def _batch_arms(
+    case: Case, split: Split, adapted: BatchModel, desk: Desk, rest: Rest, measured: _Measured
+) -> None:
+    """The adapter, then every tune beside it, each in the trainer's own engine."""
     arm = Arm(
         name="adapter",
         title="tuned, adapter in Transformers",
@@ -228,37 +266,38 @@ def _adapter_arm(case: Case, split: Split, adapted: BatchModel, desk: Desk) -> A
         file="adapter_model.safetensors",
         note="parity row: float32, batched, so no time a call",
     )
-    desk.records.accessed(arm.name, desk.plan.digest)
-    replies = answer_in_batches(
-        split.test.items,
-        adapted,
-        _chat(case, ()),
-        desk.records.log(arm.name),
-        limit=case.task_file.task.max_new_tokens,
-        progress=desk.progress(arm.title),
-    )
-    return result_of(case, desk.scorer, arm, split, replies)
+    extras = [ExtraArm(arm, lambda: adapted, lambda text: text, desk.plan.adapter), *rest.extras]
+    system, limit = case.task_file.task.system_prompt, case.task_file.task.max_new_tokens
+    for extra in extras:
+        model = extra.model()
+
+        def chat(text: str, asked: Callable[[str], str] = extra.asked) -> list[Message]:
+            return messages_for(system, asked(text))
+
+        chats = [chat(item.input) for item in split.test.items]
+        key = asked_key(model.name, extra.adapter, chats, limit, None)
+        desk.records.accessed(extra.arm.name, desk.plan.digest)
+        replies = answer_in_batches(
+            split.test.items,
+            model,
+            chat,
+            desk.records.log(extra.arm.name, key),
+            limit=limit,
+            progress=desk.progress(extra.arm.title),
+        )
+        _add(measured, extra.arm.model_copy(update={"engine": model.name}), replies)
+        model.close()
 
 
-def _rival_arms(case: Case, split: Split, desk: Desk) -> list[ArmResult]:
-    results = []
+def _rival_arms(case: Case, split: Split, desk: Desk, measured: _Measured) -> None:
     reference = case.task_file.comparison.rule
     own = [rule_rival(reference, desk.rule)] if desk.rule and reference else []
-    for rival in (*fit_rivals(split.train.pairs), *own):
+    for rival in (*fit_rivals(split.train.pairs, split.dev.pairs), *own):
         desk.records.accessed(rival.arm.name, desk.plan.digest)
         log = desk.records.log(rival.arm.name)
         known = log.replies()
-        replies: Sequence[Reply] = answer_with(rival, split.test.items)
-        for reply in replies:
+        for reply in answer_with(rival, split.test.items):
             if reply.item_id not in known:
                 log.append(reply)
         stored = log.replies()
-        results.append(
-            result_of(case, desk.scorer, rival.arm, split, [stored[i.id] for i in split.test.items])
-        )
-    return results
-
-
-def _not_measured(case: Case) -> dict[str, str]:
-    model = case.task_file.comparison.frontier
-    return {"frontier": f"this version does not call {model}" if model else "no key"}
+        _add(measured, rival.arm, [stored[item.id] for item in split.test.items])

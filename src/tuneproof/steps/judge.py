@@ -7,30 +7,49 @@ The paragraph is put together from a closed list of sentences; each number carri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tuneproof.arms import result_of, scores_of
+from tuneproof.arms import Replies, Table, result_of
 from tuneproof.artifacts import (
     Adapter,
+    Arm,
     ArmResult,
     Case,
     ChangedItem,
     Comparison,
     Contrast,
+    Costs,
+    EvalPlan,
     Gate,
     Ladder,
-    Reply,
     Serving,
     Split,
     Verdict,
 )
+from tuneproof.call_costs import Measured, Prices
+from tuneproof.contrasts import (
+    Scored,
+    contrast_of,
+    controls_of,
+    equality_of,
+    family,
+    file_steps,
+    gate_of,
+    seed_spread,
+)
+from tuneproof.costs import costs_of
 from tuneproof.errors import LockBroken
+from tuneproof.planning import optimism
 from tuneproof.scoring import Scorer
-from tuneproof.statistics import gate, mid_p_mcnemar, minimum_detectable_gain, tango
-from tuneproof.steps.compare import plan_of
-from tuneproof.verdict_text import gate_reason, headline_and_decision, paragraph_of
+from tuneproof.slices import failures_of, slices_of
+from tuneproof.statistics import minimum_detectable_gain
+from tuneproof.steps.serve import AGAIN, equal_texts
+from tuneproof.timings import timing_of
+from tuneproof.verdict_rules import decide
+from tuneproof.verdict_text import gate_reason, paragraph_of
 
-Replies = Mapping[str, Sequence[Reply]]
+CANDIDATES_DIFFER = 0.10
+"""Share of items on which candidates of different rounds are taken to differ, for the optimism."""
 
 
 class Evidence(NamedTuple):
@@ -40,13 +59,15 @@ class Evidence(NamedTuple):
     serving: Serving
     ladder: Ladder
     replies: Replies
-    """Arm → its replies, in the order of the test items."""
+    """Arm → its replies, in the order of the test items; repeats, and the second answers, beside them."""
     rounds: int
     """Distinct plans in the test access ledger."""
     adapter: Adapter
-    files: Mapping[str, str]
-    """Digests of the code and schema files that task.yaml names; part of the plan too."""
+    plan: EvalPlan
+    """As the case, the files and the tunes of the project give it now."""
     scorer: Scorer
+    made_at: str
+    """UTC, ISO 8601."""
 
 
 def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
@@ -55,132 +76,234 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
     Raises:
         LockBroken: a stored number cannot be computed again from the stored replies, or the plan changed.
     """
-    arms = _recomputed(case, split, evidence)
-    scored = {name: _right(evidence.scorer, split, evidence.replies[name]) for name in evidence.replies}
-    best_base = max((a for a in arms if a.arm.kind == "base"), key=_standing)
-    served = next(a for a in arms if a.arm.file == evidence.serving.model_file)
-    gates = tuple(_gate(case, arm, best_base, scored) for arm in evidence.serving.arms)
-    rivals = tuple(_contrast(case, served, a, scored) for a in arms if a.arm.kind == "rival")
-    served_gate = next(g for g in gates if g.file == evidence.serving.model_file)
-    decision, headline = headline_and_decision(
-        case, served_gate, rivals, arms, dict(evidence.comparison.not_measured)
+    comparison, serving = evidence.comparison, evidence.serving
+    table = Table(case, split, evidence.scorer, frozenset(comparison.excluded))
+    arms = _recomputed(table, evidence)
+    scored = Scored(
+        table=table,
+        replies=evidence.replies,
+        right={a.arm.name: table.right(evidence.replies[a.arm.name]) for a in arms},
+        results={a.arm.name: a for a in arms},
     )
-    changed = _changed(split, best_base, served, evidence.replies, scored)
-    trained_on = (evidence.adapter.train_rows, len(split.train.pairs))
-    verdict = Verdict(
+    base = max((a for a in arms if a.arm.kind == "base"), key=_standing)
+    served = served_arm(arms, serving)
+    files = [a for a in serving.arms if not a.arm.constrained]
+    gates = tuple(_gate(scored, a.arm.name, base.arm.name) for a in files)
+    served_gate = next(g for g in gates if g.file == serving.model_file)
+    changed = _changed(scored, base.arm, served.arm)
+    draft = Verdict(
         gate=served_gate.outcome,
-        decision=decision,
-        headline=headline,
+        decision="not_enough_evidence",
+        headline="",
         paragraph="",
         arms=arms,
         gates=gates,
-        rivals=rivals,
-        quant_steps=_stages(case, arms, scored),
+        rivals=_against(scored, served, "rival"),
+        quant_steps=_stages(scored, files),
         fixed=changed[0],
         broken=changed[1],
-        not_measured=evidence.comparison.not_measured,
+        not_measured=comparison.not_measured,
         test_accesses=evidence.rounds,
-        minimum_detectable_gain=minimum_detectable_gain(served.n, alpha=case.task_file.gate.alpha),
-        plan_digest=evidence.comparison.plan_digest,
+        minimum_detectable_gain=minimum_detectable_gain(served.n, alpha=scored.alpha),
+        plan_digest=comparison.plan_digest,
         thresholds_digest=case.task_file.gate.digest,
+        endpoints=_against(scored, served, "endpoint"),
+        format_gain=_format_gain(scored),
+        seeds=seed_spread(scored, base),
+        controls=controls_of(scored, base),
+        costs=_costs(scored, evidence, served),
+        made_at=evidence.made_at,
+        **_frontier(scored, served, evidence.plan),
+        **_files_and_parts(scored, files, evidence.plan, base, served),
+        **_banners(scored, evidence, served_gate.contrast),
     )
-    return verdict.model_copy(
-        update={"paragraph": paragraph_of(case, verdict, best_base, served, trained_on=trained_on)}
+    decided = decide(case, draft, base=base, served=served)
+    verdict = draft.model_copy(update=decided._asdict())
+    trained_on = (evidence.adapter.train_rows, len(split.train.pairs))
+    paragraph = paragraph_of(
+        case, verdict, base=base, served=served, trained_on=trained_on, timings=serving.timings
     )
+    return verdict.model_copy(update={"paragraph": paragraph})
+
+
+def served_arm(arms: Sequence[ArmResult], serving: Serving) -> ArmResult:
+    """Return the row of the served file, its free replies."""
+    return next(a for a in arms if a.arm.file == serving.model_file and not a.arm.constrained)
 
 
 def _standing(arm: ArmResult) -> tuple[int, float, int]:
     return arm.correct, arm.mean_value or 0.0, arm.arm.shots
 
 
-def _recomputed(case: Case, split: Split, evidence: Evidence) -> tuple[ArmResult, ...]:
-    plan = plan_of(case, split, evidence.adapter, files=evidence.files).digest
-    if not plan == evidence.comparison.plan_digest == evidence.serving.plan_digest:
+def _recomputed(table: Table, evidence: Evidence) -> tuple[ArmResult, ...]:
+    comparison, serving, plan = evidence.comparison, evidence.serving, evidence.plan.digest
+    if not plan == comparison.plan_digest == serving.plan_digest:
         raise LockBroken(
-            f"The replies were made under plan {evidence.comparison.plan_digest[:19]}… and "
-            f"{evidence.serving.plan_digest[:19]}…; the case now gives {plan[:19]}….",
+            f"The replies were made under plan {comparison.plan_digest[:19]}… and "
+            f"{serving.plan_digest[:19]}…; the case now gives {plan[:19]}….",
             remedy="Run `tuneproof compare` and `tuneproof serve` again under one plan.",
         )
-    arms = (*evidence.comparison.arms, *evidence.serving.arms)
+    arms = (*comparison.arms, *serving.arms)
     for stored in arms:
-        again = result_of(case, evidence.scorer, stored.arm, split, evidence.replies[stored.arm.name])
+        price = comparison.prices.get(stored.arm.name)
+        again = result_of(table, stored.arm, evidence.replies, price=price)
         if again != stored:
             raise LockBroken(
                 f"The stored row of {stored.arm.name} ({stored.correct}/{stored.n} right) cannot be computed "
                 f"again from its replies ({again.correct}/{again.n} right).",
                 remedy="Someone changed the replies or the table: run `tuneproof compare --again`.",
             )
+    _check_times(evidence)
     return arms
 
 
-def _right(scorer: Scorer, split: Split, replies: Sequence[Reply]) -> tuple[bool, ...]:
-    return tuple(s.correct for s in scores_of(scorer, split.test.items, replies))
+def _check_times(evidence: Evidence) -> None:
+    serving, replies = evidence.serving, evidence.replies
+    for stored in serving.timings:
+        again = timing_of(
+            stored.arm,
+            replies[stored.arm],
+            concurrency=stored.concurrency,
+            interleaved=stored.interleaved,
+            cold_start_ms=stored.cold_start_ms,
+            wall_s=stored.wall_s,
+        )
+        if again != stored:
+            raise LockBroken(
+                f"The stored times of {stored.arm} cannot be computed again from its replies.",
+                remedy="Someone changed the replies or the times: run `tuneproof serve --again`.",
+            )
+    first = replies[_best_free(evidence.comparison)]
+    if serving.repeated_equal != equal_texts(replies[AGAIN], first):
+        raise LockBroken(
+            f"The stored count of equal second answers, {serving.repeated_equal} of {serving.repeated}, "
+            "cannot be computed again from the replies.",
+            remedy="Someone changed the replies: run `tuneproof serve --again`.",
+        )
 
 
-Scored = Mapping[str, Sequence[bool]]
+def _best_free(comparison: Comparison) -> str:
+    return "base-best" if "base-best" in comparison.chosen else "base-0-shot"
 
 
-def _contrast(case: Case, arm: ArmResult, against: ArmResult, scored: Scored) -> Contrast:
-    pairs = list(zip(scored[arm.arm.name], scored[against.arm.name], strict=True))
-    wins = sum(a and not b for a, b in pairs)
-    losses = sum(b and not a for a, b in pairs)
-    return Contrast(
-        arm=arm.arm.name,
-        against=against.arm.name,
-        n=len(pairs),
-        wins=wins,
-        losses=losses,
-        difference=(wins - losses) / len(pairs),
-        interval=tango(wins, losses, len(pairs), confidence=case.task_file.gate.confidence),
-        p_one_sided=mid_p_mcnemar(wins, losses),
-    )
+def _gate(scored: Scored, arm: str, base: str) -> Gate:
+    found = gate_of(scored, arm, base)
+    return found.model_copy(update={"reason": gate_reason(found.contrast, found.outcome, scored.alpha)})
 
 
-def _gate(case: Case, arm: ArmResult, base: ArmResult, scored: Scored) -> Gate:
-    contrast = _contrast(case, arm, base, scored)
-    section = case.task_file.gate
-    outcome = gate(
-        contrast.wins, contrast.losses, contrast.n, alpha=section.alpha, confidence=section.confidence
-    )
-    return Gate(
-        file=arm.arm.file or arm.arm.name,
-        contrast=contrast,
-        outcome=outcome,
-        reason=gate_reason(contrast, outcome, section.alpha),
-    )
+def _against(scored: Scored, served: ArmResult, kind: str) -> tuple[Contrast, ...]:
+    others = [name for name, result in scored.results.items() if result.arm.kind == kind]
+    return family([contrast_of(scored, served.arm.name, other) for other in others])
 
 
-def _stages(case: Case, arms: Sequence[ArmResult], scored: Scored) -> tuple[Contrast, ...]:
+def _format_gain(scored: Scored) -> Contrast | None:
+    if "base-constrained" not in scored.results:
+        return None
+    free = "base-best" if "base-best" in scored.results else "base-0-shot"
+    return contrast_of(scored, "base-constrained", free)
+
+
+def _frontier(scored: Scored, served: ArmResult, plan: EvalPlan) -> dict[str, Any]:
+    if "frontier" not in scored.results:
+        return {}
+    contrast = contrast_of(scored, served.arm.name, "frontier")
+    return {
+        "frontier": contrast,
+        "frontier_equality": equality_of(scored, contrast, plan.frontier_margin),
+    }
+
+
+def _stages(scored: Scored, files: Sequence[ArmResult]) -> tuple[Contrast, ...]:
     """Each file against the one it was made from; quants are all made from f16."""
-    tuned = [a for a in arms if a.arm.kind == "tuned"]
-    adapter = next(a for a in tuned if a.arm.name == "adapter")
-    f16 = next(a for a in tuned if a.arm.name == "tuned-f16")
-    quants = [a for a in tuned if a.arm.name not in {"adapter", "tuned-f16"}]
-    return (_contrast(case, f16, adapter, scored), *(_contrast(case, q, f16, scored) for q in quants))
+    f16, *quants = (file.arm.name for file in files)
+    return (contrast_of(scored, f16, "adapter"), *(contrast_of(scored, q, f16) for q in quants))
+
+
+def _files_and_parts(
+    scored: Scored, files: Sequence[ArmResult], plan: EvalPlan, base: ArmResult, served: ArmResult
+) -> dict[str, Any]:
+    f16, *quants = files
+    split = scored.table.kept
+    strongest = max((r for r in scored.results.values() if r.arm.kind == "rival"), key=lambda r: r.correct)
+    shown = [base.arm.name, served.arm.name, strongest.arm.name]
+    shown += ["frontier"] if "frontier" in scored.results else []
+    own = [r for r in scored.replies[served.arm.name] if r.item_id not in scored.table.excluded]
+    return {
+        "files": file_steps(scored, quants, f16.arm.name, plan.quant_margin),
+        "slices": slices_of(split, scored.right, arms=shown),
+        "failures": failures_of(
+            split, own, scored.table.scores(own), {pair.output for pair in split.train.pairs}
+        ),
+    }
+
+
+def _costs(scored: Scored, evidence: Evidence, served: ArmResult) -> Costs:
+    seconds = {}
+    for name in scored.results:
+        times = [reply.ms for reply in evidence.replies[name] if reply.ms is not None]
+        seconds[name] = sum(times) / len(times) / 1000 if times else None
+    measured = Measured(
+        results=tuple(scored.results.values()),
+        replies=evidence.replies,
+        seconds=seconds,
+        adapter_seconds=evidence.adapter.seconds,
+    )
+    prices = Prices(known=evidence.comparison.prices, unknown=evidence.comparison.price_unknown)
+    against = "frontier" if "frontier" in scored.results else None
+    return costs_of(scored.table.case, measured, prices, served=served.arm.name, against=against)
+
+
+def _banners(scored: Scored, evidence: Evidence, gate: Contrast) -> dict[str, Any]:
+    try:
+        gain = minimum_detectable_gain(gate.n, breaks=gate.losses / gate.n, alpha=scored.alpha)
+    except ValueError:  # so many items are broken that no gain is left to find
+        gain = None
+    many = evidence.rounds > 1
+    return {
+        "observed_detectable_gain": gain,
+        "optimism": optimism(evidence.rounds, gate.n, CANDIDATES_DIFFER) if many else None,
+        "deviations": _deviations(scored, evidence),
+    }
+
+
+def _deviations(scored: Scored, evidence: Evidence) -> tuple[str, ...]:
+    comparison = evidence.comparison
+    missing = [name for name in evidence.plan.arms if name not in evidence.replies]
+    said = [f"{name} was planned and not measured: {_why(name, comparison)}" for name in missing]
+    if comparison.excluded:
+        said.append(f"{len(comparison.excluded)} items are left out of every arm: no reply from an API")
+    for name, result in scored.results.items():
+        if result.arm.recorded and not any(t.arm == name for t in comparison.trials):
+            said.append(f"the prompt of {name} was not chosen on dev: its replies were recorded elsewhere")
+    return tuple(said)
+
+
+def _why(name: str, comparison: Comparison) -> str:
+    if name in comparison.not_measured:
+        return comparison.not_measured[name]
+    if name == "base-best":
+        return "the zero-shot prompt did best on dev"
+    return comparison.constraint if name.endswith("-constrained") else "no reason is recorded"
 
 
 def _changed(
-    split: Split, base: ArmResult, served: ArmResult, replies: Replies, scored: Scored
+    scored: Scored, base: Arm, served: Arm
 ) -> tuple[tuple[ChangedItem, ...], tuple[ChangedItem, ...]]:
     fixed: list[ChangedItem] = []
     broken: list[ChangedItem] = []
-    rows = zip(
-        split.test.items,
-        replies[base.arm.name],
-        replies[served.arm.name],
-        scored[base.arm.name],
-        scored[served.arm.name],
-        strict=True,
-    )
-    for item, base_reply, tuned_reply, base_right, tuned_right in rows:
+    texts: dict[str, Mapping[str, str]] = {
+        arm.name: {r.item_id: r.text for r in scored.replies[arm.name]} for arm in (base, served)
+    }
+    rows = zip(scored.table.items, scored.right[base.name], scored.right[served.name], strict=True)
+    for item, base_right, tuned_right in rows:
         if base_right == tuned_right:
             continue
         changed = ChangedItem(
             item_id=item.id,
             input=item.input,
             expected=item.output,
-            base_reply=base_reply.text,
-            tuned_reply=tuned_reply.text,
+            base_reply=texts[base.name][item.id],
+            tuned_reply=texts[served.name][item.id],
         )
         (fixed if tuned_right else broken).append(changed)
     return tuple(fixed), tuple(broken)

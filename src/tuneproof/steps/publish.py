@@ -31,6 +31,9 @@ from tuneproof.scan import Finding, scan_text
 TEXT_NAMES = ("LICENSE", "NOTICE", "Modelfile", "template", "system", "params", "README.md")
 """In upload order; the card goes last, so that it never describes files that are not there yet."""
 
+LEAST_WORDS = 4
+"""A reason for an override has so many different words."""
+
 LICENCES_LISTED_ON = "2026-11-24"
 """When the table below was written, from general knowledge of these licences; it is no legal advice."""
 
@@ -93,28 +96,43 @@ class ReleasePlan(NamedTuple):
     weights_licence: KnownLicence
     data_licence: KnownLicence
     data_attribution: str
+    override: str = ""
+    """Why files go up whose gate is not passed; empty where every file passed."""
 
 
 def plan_release(
-    case: Case, verdict: Verdict, *, ladder: Ladder, adapter: Adapter, serving: Serving
+    case: Case, verdict: Verdict, *, ladder: Ladder, adapter: Adapter, serving: Serving, override: str = ""
 ) -> ReleasePlan:
     """Decide which files may go up.
 
+    Args:
+        case: licences and names.
+        verdict: the gate of every file.
+        ladder: the files.
+        adapter: its base's licence.
+        serving: the file that is served.
+        override: why a person publishes files whose gate is not passed; it is printed on the card.
+
     Raises:
-        GateNotPassed: no GGUF file passed its own gate.
+        BadInput: the override says nothing.
+        GateNotPassed: no GGUF file passed its own gate, and there is no override.
         NotReady: a licence is unknown or does not allow it, or the served file does not go up.
     """
     weights = resolve_licence(adapter.base.licence, what="base")
     data = resolve_licence(case.task_file.data.licence, what="training data")
     for rung in ladder.files:
         check_name(rung.file.name, what="GGUF file name")
-    reasons = {rung.file.name: _why_withheld(rung.file.name, verdict) for rung in ladder.files}
+    _check_override(override)
+    reasons = {
+        rung.file.name: "" if override else _why_withheld(rung.file.name, verdict) for rung in ladder.files
+    }
     files = tuple(rung for rung in ladder.files if not reasons[rung.file.name])
     if not files:
         raise GateNotPassed(
             "No GGUF file passed its own gate: " + "; ".join(f"{n}: {why}" for n, why in reasons.items()),
             remedy="Read 9-verdict/report.md; review more pairs or change `tuning` in task.yaml, then "
-            "`tuneproof tune`. Nothing is published without a PASS.",
+            "`tuneproof tune`. Nothing is published without a PASS, or a reason that the card prints: "
+            '`tuneproof publish --override "REASON"`.',
         )
     if serving.model_file not in {rung.file.name for rung in files}:
         raise NotReady(
@@ -132,7 +150,17 @@ def plan_release(
         weights_licence=weights,
         data_licence=data,
         data_attribution=case.task_file.data.attribution,
+        override=override.strip(),
     )
+
+
+def _check_override(override: str) -> None:
+    words = override.split()
+    if override and (len(words) < LEAST_WORDS or len(set(words)) < LEAST_WORDS):
+        raise BadInput(
+            f"--override {override!r} gives no reason that a reader of the card could weigh.",
+            remedy=f"Say in {LEAST_WORDS} words or more why it is published although its gate is not passed.",
+        )
 
 
 def resolve_licence(licence: str, *, what: str) -> KnownLicence:
@@ -251,6 +279,7 @@ def publish(plan: ReleasePlan, texts: dict[str, str], *, allow: frozenset[str] =
         licence=plan.weights_licence.spdx,
         scanned_files=len(TEXT_NAMES),
         findings=0,
+        override=plan.override,
     )
 
 
@@ -260,6 +289,8 @@ def _why_withheld(name: str, verdict: Verdict) -> str:
     failed = [gate for gate in gates if gate.outcome != "PASS"]
     if not gates:
         return "no gate was run for this file"
+    if leak := next((control.name for control in verdict.controls if control.outcome == "PASS"), ""):
+        return f"the null control {leak} passes the gate too, so no gate here proves anything"
     return f"its gate is {failed[0].outcome}: {failed[0].reason}" if failed else ""
 
 

@@ -1,0 +1,188 @@
+"""The replies, the plan and the test access ledger of the comparing steps, on disk as they come."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuneproof.artifacts import Comparison, EvalPlan, LedgerEntry, Reply, TestSet, canonical_json
+from tuneproof.errors import LockBroken, MissingArtifact
+from tuneproof.outside.files import append_line, atomic_write
+from tuneproof.outside.machine import now
+from tuneproof.shelves import rows_of
+from tuneproof.workspace import KEPT, Workspace
+
+LEDGER = "ledger.jsonl"
+
+
+class Replies:
+    """The replies of one arm, a line each, on disk before the next question is asked; a `ReplyLog`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def replies(self) -> dict[str, Reply]:
+        """Return the replies that are whole; a line torn by a crash is dropped from the file."""
+        if not self._path.exists():
+            return {}
+        data = self._path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # bytes: a line can be torn inside a character
+        if whole != data:
+            atomic_write(self._path, whole)
+        text = whole.decode("utf-8", errors="replace")
+        return {reply.item_id: reply for reply in rows_of(text, Reply, self._path.name)}
+
+    def append(self, reply: Reply) -> None:
+        """Store one reply durably."""
+        append_line(self._path, canonical_json(reply.model_dump(mode="json", exclude_defaults=True)))
+
+
+class TestDesk:
+    """Plan, ledger and reply files of one step's comparison; a `TestRecords`."""
+
+    __test__ = False  # pytest would collect a class of this name
+
+    def __init__(self, workspace: Workspace, verb: str) -> None:
+        self._workspace, self._verb = workspace, verb
+        self._keys: dict[str, str] = {}
+        (workspace.folder(verb) / "replies").mkdir(exist_ok=True)
+
+    def keep_plan(self, plan: EvalPlan) -> None:
+        """Store the plan before the first access."""
+        self._workspace.write(self._verb, "eval_plan.json", plan.model_dump_json(indent=1) + "\n")
+
+    def accessed(self, arm: str, plan_digest: str) -> None:
+        """Append to the ledger, chained to the entry before."""
+        record_access(self._workspace, f"tuneproof {self._verb}", arm, plan_digest)
+
+    def log(self, arm: str, key: str = "") -> Replies:
+        """Open an arm's replies, with those that were kept under the same key."""
+        path = self._path(arm)
+        if key:
+            self._keys[arm] = key
+            kept = self._kept(arm, key)
+            if kept.exists() and not path.exists():
+                atomic_write(path, kept.read_bytes())
+        return Replies(path)
+
+    def keep(self) -> None:
+        """Keep the replies for a comparison that is made again: a new metric asks no model again."""
+        for arm, key in self._keys.items():
+            if self._path(arm).exists():
+                kept = self._kept(arm, key)
+                kept.parent.mkdir(exist_ok=True)
+                atomic_write(kept, self._path(arm).read_bytes())
+
+    def _path(self, arm: str) -> Path:
+        return self._workspace.folder(self._verb) / "replies" / f"{arm}.jsonl"
+
+    def _kept(self, arm: str, key: str) -> Path:
+        return self._workspace.root / KEPT / f"{arm}-{key.removeprefix('sha256:')[:16]}.jsonl"
+
+
+def record_access(workspace: Workspace, who: str, arm: str, plan_digest: str) -> None:
+    """Append an access to the ledger, chained to the entry before.
+
+    Args:
+        workspace: the project.
+        who: the command.
+        arm: what was or will be measured.
+        plan_digest: its plan; empty for an export, which measures nothing and is no round.
+    """
+    entries = ledger(workspace)
+    previous = entries[-1].digest if entries else "genesis"
+    entry = LedgerEntry(at=now(), who=who, arm=arm, plan_digest=plan_digest, previous=previous)
+    append_line(workspace.root / LEDGER, canonical_json(entry.model_dump(mode="json")))
+
+
+def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
+    """Read the test access ledger and check its chain.
+
+    It lies beside the steps' folders, so that making a step again does not forget an access.
+
+    Raises:
+        LockBroken: an entry was changed, removed or moved.
+    """
+    path = workspace.root / LEDGER
+    if not path.exists():
+        return ()
+    entries = rows_of(path.read_bytes().decode("utf-8", errors="replace"), LedgerEntry, LEDGER)
+    previous = "genesis"
+    for number, entry in enumerate(entries, 1):
+        if entry.previous != previous:
+            raise LockBroken(
+                f"{workspace.shown(path)}:{number}: the chain is broken, an entry before it was changed.",
+                remedy="Put the ledger back: without it nobody can say how often the test was read.",
+            )
+        previous = entry.digest
+    return entries
+
+
+def forget_replies(workspace: Workspace) -> None:
+    """Drop the kept replies: `--again` asks every model again."""
+    shutil.rmtree(workspace.root / KEPT, ignore_errors=True)
+
+
+def rounds(workspace: Workspace, arms: Sequence[str], plan_digest: str) -> int:
+    """Count the distinct plans in the ledger, which must hold every measured arm under this plan.
+
+    Raises:
+        LockBroken: an access is not in the ledger.
+    """
+    entries = ledger(workspace)
+    noted = {entry.arm for entry in entries if entry.plan_digest == plan_digest}
+    if missing := [arm for arm in arms if arm not in noted]:
+        raise LockBroken(
+            f"{workspace.shown(workspace.root / LEDGER)} does not hold the test access of {missing[0]!r}.",
+            remedy="Put the ledger back: without it nobody can say how often the test was read.",
+        )
+    return len({entry.plan_digest for entry in entries if entry.plan_digest})
+
+
+def replies_of(workspace: Workspace, verb: str, arms: Sequence[str]) -> dict[str, tuple[Reply, ...]]:
+    """Read a finished step's replies, each file checked against its recorded hash."""
+    return {
+        arm: rows_of(workspace.read(verb, f"replies/{arm}.jsonl"), Reply, f"replies/{arm}.jsonl")
+        for arm in arms
+    }
+
+
+def all_replies_of(workspace: Workspace, verb: str) -> dict[str, tuple[Reply, ...]]:
+    """Read every reply file of a finished step but those of dev, repeats and second answers among them."""
+    made = workspace.made(verb)
+    names = [ref.name for ref in made.files] if made else []
+    arms = [name.removeprefix("replies/").removesuffix(".jsonl") for name in names if "replies/" in name]
+    return replies_of(workspace, verb, [arm for arm in arms if not arm.startswith("dev-")])
+
+
+def every_reply(workspace: Workspace, test: TestSet) -> dict[str, tuple[Reply, ...]]:
+    """Collect the replies of all arms of both comparing steps, in the order of the items."""
+    found = all_replies_of(workspace, "compare") | all_replies_of(workspace, "serve")
+    return {name: known_in_order(replies, test) for name, replies in found.items()}
+
+
+def base_replies(workspace: Workspace, comparison: Comparison) -> tuple[Reply, ...]:
+    """Read what the best base answered without constraint."""
+    name = "base-best" if "base-best" in comparison.chosen else "base-0-shot"
+    return replies_of(workspace, "compare", [name])[name]
+
+
+def in_test_order(replies: Sequence[Reply], test: TestSet) -> tuple[Reply, ...]:
+    """Put replies in the order of the items.
+
+    Raises:
+        MissingArtifact: an item has no reply.
+    """
+    known = {reply.item_id: reply for reply in replies}
+    if missing := [item.id for item in test.items if item.id not in known]:
+        raise MissingArtifact(
+            f"{len(missing)} items have no reply, first {missing[0]!r}.", remedy="tuneproof compare --again"
+        )
+    return known_in_order(replies, test)
+
+
+def known_in_order(replies: Sequence[Reply], test: TestSet) -> tuple[Reply, ...]:
+    """Put the replies to some of the items in the order of the items; of two to one item the later counts."""
+    known = {reply.item_id: reply for reply in replies}
+    return tuple(known[item.id] for item in test.items if item.id in known)

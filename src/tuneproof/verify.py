@@ -1,0 +1,82 @@
+"""A finished project → the proof that every number of its report follows from its stored replies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tuneproof.artifacts import Adapter, Comparison, Ladder, Serving, Verdict
+from tuneproof.console import Tell
+from tuneproof.errors import LockBroken
+from tuneproof.making import Bench, Outside
+from tuneproof.pages import report_input
+from tuneproof.reply_shelf import every_reply, rounds
+from tuneproof.report import render_html, render_markdown
+from tuneproof.shelves import take, take_case, take_split
+from tuneproof.steps.judge import Evidence, judge
+from tuneproof.workspace import Workspace
+
+
+class Verified(NamedTuple):
+    """What was computed again."""
+
+    arms: int
+    replies: int
+    """Read from the reply files of all arms."""
+    files: tuple[str, ...]
+    """Equal to the stored ones byte for byte."""
+
+
+def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
+    """Judge again from the per-item replies, write the report again, and compare both byte for byte.
+
+    Raises:
+        LockBroken: a number, a sentence or a byte differs; the first place is named.
+        MissingArtifact: the project has no verdict yet.
+    """
+    stored = take(workspace, "judge", Verdict)
+    case, split = take_case(workspace), take_split(workspace)
+    adapter = take(workspace, "tune", Adapter)
+    comparison, serving = take(workspace, "compare", Comparison), take(workspace, "serve", Serving)
+    bench = Bench(workspace, outside, case.task_file, tell)
+    plan = bench.plan(case, split, adapter)
+    replies = every_reply(workspace, split.test)
+    again = judge(
+        case,
+        split,
+        Evidence(
+            comparison=comparison,
+            serving=serving,
+            ladder=take(workspace, "quantize", Ladder),
+            replies=replies,
+            rounds=rounds(workspace, [a.arm.name for a in (*comparison.arms, *serving.arms)], plan.digest),
+            adapter=adapter,
+            plan=plan,
+            scorer=bench.scorer(),
+            made_at=stored.made_at,
+        ),
+    )
+    data = report_input(workspace, again)
+    texts = {
+        "verdict.json": again.model_dump_json(indent=1) + "\n",
+        "report.html": render_html(data),
+        "report.md": render_markdown(data),
+    }
+    for name, text in texts.items():
+        _same(workspace, name, text)
+    return Verified(len(again.arms), sum(map(len, replies.values())), tuple(texts))
+
+
+def _same(workspace: Workspace, name: str, text: str) -> None:
+    stored = workspace.read("judge", name)
+    if stored == text:
+        return
+    lines = zip(stored.split("\n"), text.split("\n"), strict=False)
+    number, (before, after) = next(
+        ((n, pair) for n, pair in enumerate(lines, 1) if pair[0] != pair[1]), (0, ("", ""))
+    )
+    where, root = workspace.shown(workspace.folder("judge") / name), workspace.shown(workspace.root)
+    raise LockBroken(
+        f"{where}:{number} is not what the stored replies give.\n"
+        f"  stored:   {before.strip()[:160]}\n  computed: {after.strip()[:160]}",
+        remedy=f"tuneproof judge --again --project {root}, and look at what changed.",
+    )
