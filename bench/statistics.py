@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +60,10 @@ def compare() -> list[dict[str, Any]]:
     right = generator.choice([1.0, 0.0, -1.0], ITEMS, p=[0.15, 0.75, 0.10])
     rows = []
     for kind, values in (("graded", graded), ("right or wrong", right)):
-        listed, given = values.tolist(), values
-        rows.append(
-            _row(
-                f"sign flips, {kind}",
-                lambda listed=listed: round(sign_flip_p(listed, draws=SIGNS), 5),
-                lambda given=given: _scipy_signs(given),
-            )
-        )
-        rows.append(
-            _row(
-                f"BCa interval, {kind}",
-                lambda listed=listed: _ends(bca_interval(listed, draws=DRAWS)),
-                lambda given=given: _scipy_bca(given),
-            )
-        )
+        listed = values.tolist()
+        signs, ends = partial(sign_flip_p, listed, draws=SIGNS), partial(bca_interval, listed, draws=DRAWS)
+        rows.append(_row(f"sign flips, {kind}", signs, partial(_scipy_signs, values)))
+        rows.append(_row(f"BCa interval, {kind}", ends, partial(_scipy_bca, values)))
     return rows
 
 
@@ -90,10 +80,10 @@ def _scipy_signs(values: Any) -> float:
         vectorized=True,
         rng=np.random.default_rng(0),
     )
-    return round(float(result.pvalue), 5)
+    return float(result.pvalue)
 
 
-def _scipy_bca(values: Any) -> list[float]:
+def _scipy_bca(values: Any) -> Any:
     import numpy as np
     from scipy import stats
 
@@ -105,15 +95,17 @@ def _scipy_bca(values: Any) -> list[float]:
         vectorized=True,
         rng=np.random.default_rng(0),
     )
-    return _ends(result.confidence_interval)
+    return result.confidence_interval
 
 
-def _ends(interval: Any) -> list[float]:
-    return [round(float(interval.low), 4), round(float(interval.high), 4)]
+def _rounded(result: Any) -> float | list[float]:
+    if isinstance(result, float):
+        return round(result, 5)
+    return [round(float(result.low), 4), round(float(result.high), 4)]
 
 
 def _row(what: str, ours: Callable[[], Any], theirs: Callable[[], Any]) -> dict[str, Any]:
-    results = ours(), theirs()  # also the warm-up
+    results = _rounded(ours()), _rounded(theirs())  # also the warm-up
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(REPEATS):  # in turn, so that both meet the same machine
         for call, seconds in zip((ours, theirs), times, strict=True):

@@ -5,6 +5,7 @@ They answer by a rule on the text alone, so that a test can say beforehand what 
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import random
@@ -15,7 +16,10 @@ from typing import NamedTuple
 from tuneproof.artifacts import BaseModelIdentity, Drafts, FileRef, Pair, Provenance, Setting, TensorTypes
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.artifacts.curves import CurveRow, curves_to_csv
+from tuneproof.constraint import Constraint
+from tuneproof.outside.endpoints import endpoint_for
 from tuneproof.outside.files import file_ref
+from tuneproof.outside.prices import price_of
 from tuneproof.outside.protocols import Answer, Base, Merged, Progress, Trained, TrainPlan
 from tuneproof.outside.real import licence_text, own_pairs, own_rule, scorer_for
 from tuneproof.prompt import Message
@@ -225,7 +229,9 @@ class FakeRuntime:
         calls.loaded.append(file.name)
         calls.open += 1
 
-    def ask(self, messages: Sequence[Message], *, max_new_tokens: int) -> Answer:
+    def ask(
+        self, messages: Sequence[Message], *, max_new_tokens: int, constraint: Constraint | None = None
+    ) -> Answer:
         text = messages[-1]["content"]
         if len(self._calls.asked) + 1 == self._switches.interrupt_ask:
             raise KeyboardInterrupt
@@ -235,8 +241,9 @@ class FakeRuntime:
         share = self._switches.tuned_share if self._tuned else base_share(self._switches, len(messages))
         salt = "tuned" if self._tuned else f"base, {len(messages)} turns"
         if is_lucky(text, share, salt=salt):
-            return Answer(label_of(text), "stop", 40, 3)
-        return Answer(wrong_label_of(text) if self._tuned else NO_ANSWER, "stop", 40, 9)
+            return Answer(label_of(text), "stop", 40, 3, first_ms=0.001)
+        formed = self._tuned or constraint is not None
+        return Answer(wrong_label_of(text) if formed else NO_ANSWER, "stop", 40, 9, first_ms=0.001)
 
     def render(self, messages: Sequence[Message]) -> str:
         ours = self._switches.break_parity_of == ("tuned" if self._tuned else "base")
@@ -256,7 +263,7 @@ class FakeEngine:
     def __init__(self, calls: Calls, switches: Switches) -> None:
         self._calls, self._switches = calls, switches
 
-    def load(self, file: Path, *, num_ctx: int) -> FakeRuntime:
+    def load(self, file: Path, *, num_ctx: int, parallel: int = 1) -> FakeRuntime:
         return FakeRuntime(file, self._calls, self._switches)
 
 
@@ -335,6 +342,8 @@ def fake_outside(folder: Path, *, calls: Calls | None = None, **switches: object
         adapted=adapted,
         frozen_before=lambda _name, _version: None,
         licence_text=licence_text,
+        connect=endpoint_for,
+        price_of=lambda section: price_of(section, datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)),
     )
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sample import arm_result, sample_changes, sample_curves, sample_report
 from tuneproof.artifacts import Setting
 from tuneproof.artifacts.curves import CURVE_COLUMNS, CurveRow, curves_from_csv, curves_to_csv
-from tuneproof.plots import loss_curve_png, loss_curve_svg, quality_plot_svg, visible
+from tuneproof.plots import loss_curve_png, loss_curve_svg, quality_plot_svg
+from tuneproof.plots_style import visible
 from tuneproof.report import ReportInput, render_html, render_markdown, table_markdown
 
 HOSTILE = (
@@ -208,15 +209,15 @@ def test_broken_items_come_first_and_long_lists_are_folded(page):
 
 def test_a_small_or_spent_test_set_is_said_at_the_top():
     data = sample_report()
-    small = data.split.test.model_copy(update={"items": data.split.test.items[:60]})
+    arms = tuple(a.model_copy(update={"n": 60, "correct": min(a.correct, 60)}) for a in data.verdict.arms)
     data = data._replace(
-        split=data.split.model_copy(update={"test": small}),
-        verdict=data.verdict.model_copy(update={"test_accesses": 21}),
+        verdict=data.verdict.model_copy(update={"test_accesses": 21, "optimism": 0.031, "arms": arms})
     )
     for text in (render_html(data), render_markdown(data)):
         head = text[: text.index("Quality, latency and cost")]
         assert "Small test: with 60 items" in head
         assert "It is spent" in head
+        assert "by about 3.1 points" in head
 
 
 def test_a_run_without_curves_still_has_a_report():

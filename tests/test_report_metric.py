@@ -179,8 +179,13 @@ def test_the_settings_say_what_is_set_for_scoring_and_how_examples_were_tried() 
     assert "- scoring.right_at: 0.9" in JSON_TEXT
     assert re.search(r"- scoring\.json_schema: inline, sha256:[0-9a-f]{64}", JSON_TEXT)
     assert "- scoring.normalise: case" in LABEL_TEXT
-    assert "- 0 examples: 0/40 right, mean value 0.125, 12 parse failures" in JSON_TEXT
-    assert "- 20 examples: not tried, they do not fit the context beside the longest input" in JSON_TEXT
+    rows = table_under("Prompts, chosen on dev", JSON_TEXT)
+    assert rows[0][3:5] == ["Right on dev", "Mean value"]
+    assert rows[2] == ["base", "0-shot", "0", "0/40", "0.125", "12", "no", "no", "plain"]
+    assert rows[3][-2] == "**yes**"
+    assert rows[4][3:] == [
+        *("–", "–", "–", "no", "no", "not tried: does not fit the context beside the longest input")
+    ]
     assert "scoring." not in render_markdown(sample_report())
 
 

@@ -176,19 +176,19 @@ def coverage(intervals: Iterator[tuple[float, float]], truth: float) -> float:
     return sum(hits) / len(hits)
 
 
-@pytest.mark.parametrize("n", [50, 100, 200])
-def test_bca_covers_the_mean_of_a_graded_difference_in_at_least_93_percent(n):
-    # Beta(4, 1) less Beta(3, 1), mean 0.05. True coverage is near 94.5 %: of 1,000 runs, less than 92 % in
-    # under 1 of 1,000 seeds.
+@pytest.mark.parametrize(("n", "lowest"), [(50, 0.92), (100, 0.93), (200, 0.93)])
+def test_bca_covers_the_mean_of_a_graded_difference(n, lowest):
+    # Beta(4, 1) less Beta(3, 1), mean 0.05. Coverage in 4,000 other runs: 93.2, 94.5 and 94.8 %, so at n = 50
+    # it is at the edge of the spec. A false alarm with a new seed: under 1 in 40 there, under 1 in 300 else.
     generator = np.random.default_rng(n)
 
     def intervals() -> Iterator[tuple[float, float]]:
-        for _ in range(1000):
+        for _ in range(2000):
             values = generator.beta(4, 1, n) - generator.beta(3, 1, n)
             found = bca_interval(values.tolist(), draws=1000)
             yield found.low, found.high
 
-    assert 0.93 <= coverage(intervals(), 0.05) <= 0.975
+    assert lowest <= coverage(intervals(), 0.05) <= 0.975
 
 
 @pytest.mark.parametrize(("clusters", "rate", "lowest"), [(40, 0.8, 0.93), (40, 0.9, 0.93), (20, 0.8, 0.92)])

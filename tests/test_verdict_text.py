@@ -15,7 +15,7 @@ from tuneproof.artifacts import Interval, Timing
 from tuneproof.artifacts.verdict import ClassLoss
 from tuneproof.verdict_facts import facts_of
 from tuneproof.verdict_text import first_remedy, gate_reason, p_value, percent, points, span
-from tuneproof.verdict_words import SENTENCES, milliseconds, usd, whole_calls
+from tuneproof.verdict_words import OTHERS, SENTENCES, milliseconds, usd, whole_calls
 from verdict_sample import COSTS_OPEN, Story, Told, contrast_of, costs_of, tell
 
 VOLUMES = rf"(?:{NUMBER}|never)"
@@ -28,6 +28,7 @@ IN_TEXT: Mapping[str, str] = {
     "calls": VOLUMES,
     "use": r"(?: Use that rival: it costs nothing to run\.| Keep that rule: it does the job already\.)?",
     "p95": rf"(?: and {NUMBER} ms at p95(?: \({NUMBER} to {NUMBER}\))?)?",
+    "around": rf"(?: \({NUMBER} to {NUMBER}\))?",
     "p50_span": rf"(?: \({NUMBER} to {NUMBER}\))?",
     "p": r"p [<=] [01]\.\d{3}",
     "outcome": "(?:PASS|FAIL|INCONCLUSIVE)",
@@ -104,7 +105,7 @@ def test_the_gate_names_the_test_that_was_used_and_prints_the_wider_interval() -
 
 def test_the_frontier_is_said_with_its_difference_its_equality_and_its_noise() -> None:
     paragraph, names = said(frontier=BEHIND, costs=costs_of(), pressures=VOLUME)
-    assert "the tuned model is 4.0 points behind it (−7.9 to −0.7, n = 200)" in paragraph
+    assert "the tuned model is 4.0 points behind it (−8.1 to −0.7, n = 200)" in paragraph
     assert "As good within 5.0 points is not shown" in paragraph and "with 731 items" in paragraph
     assert {"one reply", "worse", "cost", "break-even", "sensitivity", "saves", "pick: from"} <= set(names)
     assert "matches" not in paragraph
@@ -133,7 +134,10 @@ def test_repeats_are_said_with_their_range() -> None:
 def test_the_break_even_is_said_with_its_sensitivity_and_what_turns_it_around() -> None:
     near = {"high_volume": True, "calls_per_month": 15_000}
     paragraph, _ = said(frontier=BEHIND, costs=costs_of(), pressures=near)
-    assert "1,000 calls cost 0.10 USD on the machine of the tuned model and 2.00 USD at the frontier." in paragraph
+    assert (
+        "1,000 calls cost 0.10 USD on the machine of the tuned model and 2.00 USD at the frontier."
+        in paragraph
+    )
     assert (
         "The break-even is 12,000 calls a month, with 240 USD once over 12 months and 2.80 USD" in paragraph
     )
@@ -194,6 +198,19 @@ def test_the_advice_of_the_paragraph_is_that_of_the_verdict() -> None:
     assert "Keep that rule" in said(rivals={"rule": (9, 12)})[0]
     assert "Use that rival" not in said(base=(12, 8), rivals={"word-model": (9, 10)})[0], "nothing is decided"
     assert "Use that rival" not in said(base=(2, 30), rivals={"word-model": (2, 3)})[0], "the base is ahead"
+
+
+def test_the_last_sentence_never_contradicts_a_move() -> None:
+    """A move that no volume carries is named as its own reason."""
+    fast = {"frontier": BEHIND, "costs": costs_of(), "pressures": LITTLE | {"low_latency": True}}
+    good = {"frontier": (20, 4), "costs": costs_of(), "pressures": LITTLE | {"exact_format": True}}
+    open_cost = {"frontier": EQUAL, "costs": COSTS_OPEN, "pressures": {"exact_format": True}}
+    for changes, reason in ((fast, "latency"), (good, "quality"), (open_cost, "quality")):
+        story = Story().with_(**changes)
+        assert tell(story).decided().decision == "move"
+        assert OTHERS[reason] in tell(story).paragraph().rsplit("The tuned model", 1)[1]
+    slow = tell(Story().with_(**fast, frontier_p50_ms=10.0)).paragraph()
+    assert OTHERS["latency"] not in slow
 
 
 def everything() -> Told:
@@ -287,7 +304,7 @@ def test_an_endpoint_and_an_equality_out_of_reach_have_sentences_too() -> None:
 
 
 def numbers_in(text: str) -> list[str]:
-    return re.findall(r"\d[\d,]*(?:\.\d+)?", text)
+    return re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text)
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -335,7 +352,7 @@ def sources(told: Told) -> set[str]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STORIES)
 def test_any_paragraph_is_made_of_listed_sentences_and_every_number_has_a_source(story: Story) -> None:
     told = tell(story)
@@ -343,9 +360,9 @@ def test_any_paragraph_is_made_of_listed_sentences_and_every_number_has_a_source
     assert sentences_of(paragraph), paragraph
     printed = numbers_in(paragraph)
     assert len(printed) > 10
-    assert not set(printed) - sources(told)
+    assert sorted(set(printed) - sources(told)) == []
     assert "None" not in paragraph and "nan" not in paragraph and "{" not in paragraph
-    assert "-" not in re.sub(r"[a-z]-|-\w", "", paragraph), "a minus sign is not a hyphen"
+    assert not re.search(r"[ (]-\d", paragraph), "a minus sign is not a hyphen"
 
 
 def test_a_number_of_nowhere_is_found() -> None:

@@ -287,7 +287,7 @@ def _gate_table(published: Sequence[Published]) -> Markdown:
             gate.file,
             gate.contrast.against,
             f"{gate.contrast.wins} won, {gate.contrast.losses} lost of {gate.contrast.n}",
-            f"{100 * gate.contrast.difference:+.1f} points {interval_of(gate.contrast.interval, '+')}",
+            f"{100 * gate.contrast.difference:+.1f} points {interval_of(gate.contrast.wider, '+')}",
             f"{gate.contrast.p_one_sided:.2g}",
             gate.outcome,
         )

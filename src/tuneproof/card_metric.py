@@ -28,7 +28,7 @@ def share_name(task_file: TaskFile) -> str:
 
 def result_words(task_file: TaskFile, arm: ArmResult) -> str:
     """Write an arm's share of right replies and, for a graded metric, its mean."""
-    share = f"{arm.correct}/{arm.n} = {100 * arm.rate:.1f} % {interval_of(arm.interval)}"
+    share = f"{arm.correct}/{arm.n} = {100 * arm.rate:.1f} % {interval_of(arm.wider)}"
     if arm.mean_value is None:
         return share
     return f"{share}; mean {value_name(task_file.task.metric)} {_mean(arm)}"
@@ -103,7 +103,7 @@ def _measured(task_file: TaskFile, one: Published) -> list[dict[str, Any]]:
         "metric_type": "accuracy" if graded or kind == "label_accuracy" else kind,
         "metric_value": round(arm.rate, 4),
         "metric_name": f"{share_name(task_file)} of {one.gguf.quant} ({level} interval "
-        f"{arm.interval.low:.4f} to {arm.interval.high:.4f}, n = {arm.n})",
+        f"{arm.wider.low:.4f} to {arm.wider.high:.4f}, n = {arm.n})",
     }
     if arm.mean_value is None:
         return [share]

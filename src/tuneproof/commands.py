@@ -19,6 +19,7 @@ from tuneproof.forecast import learn
 from tuneproof.making import Bench
 from tuneproof.outside.machine import seconds
 from tuneproof.pages import main_table
+from tuneproof.paid_calls import Paid
 from tuneproof.reply_shelf import forget_replies
 from tuneproof.scoring import normalise
 from tuneproof.shelves import take, take_case, take_split
@@ -158,15 +159,26 @@ def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
     else:
         tell.line(f"Time: about {_duration(plan.seconds)}, scaled from {plan.basis}.")
     machine = "not known" if plan.usd is None else _dollars(plan.usd)
-    tell.line(f"Money: no step makes a paid call; the machine's time: {machine}.")
+    for line in (_money(paid) for paid in plan.paid):
+        tell.line(line)
+    tell.line(f"Money: {'' if plan.paid else 'no step makes a paid call; '}the machine's time: {machine}.")
+    if plan.detects:
+        tell.line(f"Test: {plan.detects}.")
     tell.json(
         {
             "steps": [s._asdict() for s in plan.steps],
             "seconds": None if plan.seconds is None else round(plan.seconds, 1),
             "basis": plan.basis,
             "machine_usd": plan.usd,
+            "paid": [paid._asdict() for paid in plan.paid],
+            "test": plan.detects,
         }
     )
+
+
+def _money(paid: Paid) -> str:
+    told = f"not known: {paid.why}" if paid.usd is None else f"about {_dollars(paid.usd)} at the list price"
+    return f"Paid calls: {paid.arm}, {paid.model}: {paid.calls:,} calls, {told}."
 
 
 def _dollars(usd: float) -> str:

@@ -18,17 +18,18 @@ from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.making import Bench, Outside, frozen_lock
 from tuneproof.outside import machine
 from tuneproof.outside.files import atomic_write
+from tuneproof.paid_calls import CHARS_A_TOKEN, Paid, paid_calls, search_calls
 from tuneproof.reply_shelf import replies_of
 from tuneproof.shelves import take, take_case, take_drafts, take_split
+from tuneproof.statistics import minimum_detectable_gain
 from tuneproof.steps import STEPS, step_of
 from tuneproof.steps.draft import draft
 from tuneproof.steps.freeze import freeze
 from tuneproof.steps.init import init
 from tuneproof.steps.review import review
+from tuneproof.steps.serve import TIMED
 from tuneproof.workspace import Workspace
 
-CHARS_A_TOKEN = 3.5
-"""English text and code under the tokenizers of small models: three to four characters a token."""
 SPEEDS = "speeds.json"
 
 
@@ -76,7 +77,11 @@ class Plan(NamedTuple):
     seconds: float | None
     """None: no speed of this base is known."""
     usd: float | None
-    """At the price of the machine in task.yaml; None where there is none. No step makes a paid call."""
+    """At the price of the machine in task.yaml; None where there is none."""
+    paid: tuple[Paid, ...] = ()
+    """Calls of the endpoints that task.yaml names."""
+    detects: str = ""
+    """What a test of this size can show."""
 
 
 def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str) -> Plan:
@@ -89,11 +94,16 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
     last = step_of(until).number
     speeds = _known(outside.cache, task_file.tuning.base)
     known: dict[str, tuple[str, float | None]] = {}
+    paid: tuple[Paid, ...] = ()
+    detects = ""
     if last >= step_of("freeze").number:
         case, split = _in_memory(workspace, outside, bench)
         if last >= step_of("tune").number:
             bench.check_own_code(split)
         known = _work(case, split, speeds)
+        if last >= step_of("compare").number and workspace.state("compare").state != "fresh":
+            paid = paid_calls(case, split, outside.price_of, workspace.recorded())
+        detects = detectable(case, split)
     steps = []
     for step in STEPS[:last]:
         state = workspace.state(step.verb).state
@@ -104,9 +114,20 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
         )
     price = task_file.serving.machine_usd_per_hour
     if speeds is None:
-        return Plan(tuple(steps), NOT_KNOWN, None, None)
+        return Plan(tuple(steps), NOT_KNOWN, None, None, paid, detects)
     total = sum(step.seconds or 0.0 for step in steps)
-    return Plan(tuple(steps), speeds.where, total, total / 3600 * price if price else None)
+    usd = total / 3600 * price if price else None
+    return Plan(tuple(steps), speeds.where, total, usd, paid, detects)
+
+
+def detectable(case: Case, split: Split) -> str:
+    """Say which gain a test of this size finds, before anything is trained."""
+    n, section = len(split.test.items), case.task_file.gate
+    gain = 100 * minimum_detectable_gain(n, alpha=section.alpha)
+    return (
+        f"{n} test items find a true gain of {gain:.1f} points over the base four times in five, if the tune "
+        "breaks 5 % of the items"
+    )
 
 
 def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Case, Split]:
@@ -129,15 +150,17 @@ def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[st
     test, dev, train = len(split.test.items), len(split.dev.pairs), len(split.train.pairs)
     rows = split.train.pairs[: task_file.tuning.rows]
     tokens = _tokens(task_file, [row.input + row.output for row in rows]) * task_file.tuning.epochs
-    tried = len(task_file.comparison.shots) * min(dev, task_file.comparison.shots_dev_items)
+    items = min(dev, task_file.comparison.shots_dev_items)
+    # The search, its best two once more with constrained replies, and three arms of the base.
+    calls = search_calls(task_file.comparison.shots, items) + 2 * items + 3 * test
     files = 1 + len(task_file.quantization.ladder)
-    calls = tried + 2 * test
+    again, load = min(TIMED, test), min(TIMED, test) if task_file.comparison.load_calls > 1 else 0
     work = {
         "freeze": f"{train} train, {dev} dev, {test} test rows, locked",
         "tune": f"{len(rows)} of {train} pairs, {task_file.tuning.epochs} epochs, about {tokens:,.0f} tokens",
         "compare": f"{calls} calls of the base, {test} of the adapter, cheap rivals",
         "quantize": f"{files} GGUF files",
-        "serve": f"{files} files × {test} items",
+        "serve": f"{files} files × {test} items, {test} held to the form, {again} of the base, {load} at load",
     }
     times = (
         {}
@@ -146,7 +169,7 @@ def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[st
             "tune": tokens / speeds.tokens_per_s,
             "compare": calls * speeds.base_s + test * speeds.tuned_s,
             "quantize": speeds.quantize_s,
-            "serve": files * test * speeds.tuned_s,
+            "serve": ((files + 1) * test + load) * speeds.tuned_s + again * speeds.base_s,
         }
     )
     return {verb: (text, times.get(verb)) for verb, text in work.items()}

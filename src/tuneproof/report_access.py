@@ -77,7 +77,7 @@ def _ledger_table(data: ReportInput) -> Table:
 def how_section(data: ReportInput) -> Section:
     """Where each kind of number comes from."""
     rows = tuple(_made(data))
-    caption = "Paths are seen from the project folder. The seeds of all bootstraps are fixed."
+    caption = "Paths are seen from the project folder. All resampling is seeded."
     table = Table(
         caption, ("Number", "Made from", "How"), rows, name="How each number was made", look="wordy"
     )

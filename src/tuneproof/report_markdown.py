@@ -20,7 +20,7 @@ def _lines(block: Block) -> Iterator[str]:
         case Heading(title):
             yield f"### {escaped(title)}"
         case Text(text, note, links):
-            yield ("> " if note else "") + (escaped(text) if links else prose(text))
+            yield f"{'> ' if note else ''}{escaped(text) if links else prose(text)}"
         case Lines(lines):
             yield from (f"- {prose(line)}" for line in lines)
         case Facts(pairs):

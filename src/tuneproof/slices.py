@@ -10,11 +10,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any, NamedTuple
 
 from tuneproof.artifacts import FailureCluster, Interval, Item, Reply, Score, Slice, Split, SplitRow
 from tuneproof.metrics.text import folded
-from tuneproof.statistics import percentile, wilson
+from tuneproof.statistics import wilson
 from tuneproof.twins import nearest
 
 LEAST_OF_A_LABEL = 10
@@ -93,14 +94,23 @@ def _by_distance(items: Sequence[Item], train: Sequence[SplitRow]) -> Iterator[P
     """Far and near half by word-set Jaccard to the nearest train row; far lies below the median."""
     found = nearest_rows([item.input for item in items], train)
     alike = [similarity for _, similarity in found]
-    middle = percentile(alike, share=0.5)
-    sides = {"far": [s < middle for s in alike], "near": [s >= middle for s in alike]}
+    far = _lower_half(alike)
+    sides = {"far": far, "near": [not inside for inside in far]}
     if not all(any(side) for side in sides.values()):
         return
     for name, side in sides.items():
         where = [i for i, inside in enumerate(side) if inside]
         span = [alike[i] for i in where]
         yield f"{name}: similarity {min(span):.2f} to {max(span):.2f}", where
+
+
+def _lower_half(values: Sequence[float]) -> list[bool]:
+    """Below the median; at it too, where so many values are the lowest one that none lies below."""
+    if not values:
+        return []
+    middle = median(values)
+    below = [value < middle for value in values]
+    return below if any(below) else [value <= middle for value in values]
 
 
 def _by_seen(items: Sequence[Item], train: Sequence[SplitRow]) -> Iterator[Part]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Serving, Verdict
 from tuneproof.console import Tell
+from tuneproof.forecast import detectable
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
@@ -103,7 +104,8 @@ def story(
         load=lambda: take_split(ws),
         say=lambda a: (
             f"{len(a.train.pairs)} train, {len(a.dev.pairs)} dev, {len(a.test.items)} test in "
-            f"{a.leaks.groups} groups; {a.leaks.exact + a.leaks.near + a.leaks.straddling_groups} twins cross"
+            f"{a.leaks.groups} groups; {a.leaks.exact + a.leaks.near + a.leaks.straddling_groups} twins "
+            f"cross; {detectable(case, a)}"
         ),
     )
     keep_lock(ws, split.lock)

@@ -35,6 +35,10 @@ SECTIONS = {
     ),
     "quantization": "The files that are made of the tuned model.",
     "serving": "How the model is served, and what the machine costs.",
+    "costs": (
+        "What leaving the API costs beside the calls: with these the verdict can say from how many calls a "
+        "month on it pays. A null stays unknown, it is never 0."
+    ),
 }
 """Section → comment above it."""
 
@@ -156,15 +160,23 @@ KEYS = {
     "tuning.lora_alpha": "Weight of the adapter; twice the rank is usual.",
     "tuning.seed": "Order of the pairs and start of the adapter; another seed gives another model.",
     "comparison.shots": (
-        "The base gets each number of examples on dev, and the best one is its arm. Without examples "
-        "a tune is compared with a base that was never shown the task."
+        "Numbers of examples that the base and each endpoint are tried with on dev: as turns, listed, and "
+        "retrieved for each input. Without examples a tune is compared with a base that was never shown "
+        "the task."
     ),
-    "comparison.shots_dev_items": "Dev pairs on which that number is chosen.",
+    "comparison.shots_dev_items": "Dev pairs on which the prompt is chosen; each model has the same budget.",
     "comparison.frontier": (
-        "Model id of the frontier arm, the API that you pay today. null, or no key: `not measured`, "
-        "and the verdict cannot be `move`. A teacher that drafts outputs should be another model than "
-        "this one."
+        "The API that you pay today: a model id, or a section as below. The key stays in its environment "
+        "variable. null, or no key: `not measured`; replies made elsewhere count too "
+        "(`tuneproof compare --export frontier`, then `--import`).\n"
+        "  model: gpt-5-mini\n"
+        "  provider: openai          openai (every server that speaks it), anthropic, ollama\n"
+        "  base_url: null            for example http://127.0.0.1:8000/v1 of vLLM\n"
+        "  price: null               or {input_mtok: 0.25, output_mtok: 2}: USD for a million tokens\n"
+        "  repeats: 3                times that each item is asked; each one is paid"
     ),
+    "comparison.endpoints": "More models behind an API, each such a section with a `name`.",
+    "comparison.load_calls": "Calls at once at the load point of the latency table; 1 leaves it out.",
     "comparison.rule": (
         "`module:function` that does the job without a model, in a Python file of this folder; "
         "measured beside the models. If it is as good, keep it."
@@ -181,6 +193,10 @@ KEYS = {
     "gate.quant_margin_points": (
         "How many points a smaller file may lose against the model it was made of and still count as equal."
     ),
+    "gate.most_points_for_cost": (
+        "How many points behind the frontier a lower bill can pay for; beyond them the frontier is the "
+        "answer whatever it costs."
+    ),
     "quantization.ladder": (
         "Besides f16: Q8_0, Q6_K, Q5_K_M, Q4_K_M, from larger to smaller. Each is measured; the "
         "smaller the file, the more it may lose."
@@ -191,5 +207,18 @@ KEYS = {
         "US dollars an hour of the machine that answers, busy or idle; say 0.10 for a rented one with "
         "2 vCPU. null leaves the cost unknown, and with it whether leaving the API saves anything."
     ),
+    "costs.owned": (
+        "Instead of that, a machine that you bought: {usd: 2000, watts: 300, usd_per_kwh: 0.30}, and more in "
+        "docs/costs.md."
+    ),
+    "costs.utilisation": "Share of its hours that the machine answers; idle hours are paid, so it divides.",
+    "costs.parallel_calls": "Calls that it answers at once at the speed measured for one.",
+    "costs.drafting_usd": "What drafting the pairs cost; 0 where nobody was paid.",
+    "costs.review_hours": "Hours of people who read pairs, and what an hour costs.",
+    "costs.usd_per_review_hour": "",
+    "costs.training_usd_per_hour": "Of the machine that trains; null takes the one that answers.",
+    "costs.evaluation_usd": "What the comparison's paid calls cost; null adds up the stored replies.",
+    "costs.fixed_usd_per_month": "What the own model costs a month beside its machine.",
+    "costs.months": "Months until it is tuned again; the costs above are spread over them.",
 }
 """Dotted key → comment above it; empty where the line before says it."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tuneproof.artifacts import Contrast
 from tuneproof.artifacts.verdict import Advice, Decision
-from tuneproof.verdict_facts import FRONTIER, Facts
+from tuneproof.verdict_facts import FRONTIER, Facts, medians, shorter_call
 from tuneproof.verdict_words import (
     BILLS,
     HEADLINES,
@@ -92,10 +92,11 @@ def far_behind(facts: Facts) -> Decided | None:
 
 def faster(facts: Facts) -> Decided | None:
     """Low latency is a pressure, and the median call was measured to be shorter than the frontier's."""
-    own, api = _medians(facts)
-    if not facts.case.task_file.pressures.low_latency or own is None or api is None or own >= api:
+    own, api = medians(facts)
+    if not facts.case.task_file.pressures.low_latency or not shorter_call(facts):
         return None
-    return move("faster", standing=_standing(facts), own=milliseconds(own), api=milliseconds(api))
+    slots = {"own": milliseconds(own or 0.0), "api": milliseconds(api or 0.0)}
+    return move("faster", standing=_standing(facts), **slots)
 
 
 def cost_pays(facts: Facts) -> Decided | None:
@@ -127,7 +128,7 @@ def better_for_quality(facts: Facts) -> Decided | None:
 
 def latency_not_measured(facts: Facts) -> Decided | None:
     """Low latency is a pressure, and one of the two times is missing."""
-    if not facts.case.task_file.pressures.low_latency or None not in _medians(facts):
+    if not facts.case.task_file.pressures.low_latency or None not in medians(facts):
         return None
     return undecided("no times", standing=_standing(facts))
 
@@ -193,12 +194,10 @@ def _standing(facts: Facts) -> str:
         raise ValueError("a frontier that was not measured has no standing")
     equality = facts.verdict.frontier_equality
     margin = equality.margin if equality else facts.case.task_file.gate.frontier_margin_points / 100
-    known = "behind" if standing == "far behind" else standing
+    known: str = "behind" if standing == "far behind" else standing
+    if known == "behind" and equality is not None and equality.worse:
+        known = "worse"
     return STANDINGS[known].format(margin=size(margin), **numbers_of(contrast))
-
-
-def _medians(facts: Facts) -> tuple[float | None, float | None]:
-    return facts.served.p50_ms, facts.frontier.p50_ms if facts.frontier else None
 
 
 def _quality_pressure(facts: Facts) -> str:

@@ -159,6 +159,17 @@ def proven(facts: Facts) -> bool:
     )
 
 
+def medians(facts: Facts) -> tuple[float | None, float | None]:
+    """Median milliseconds of a call of the served file and of the frontier; None where not measured."""
+    return facts.served.p50_ms, facts.frontier.p50_ms if facts.frontier else None
+
+
+def shorter_call(facts: Facts) -> bool:
+    """Say whether both medians were measured and the served file's is the shorter one."""
+    own, api = medians(facts)
+    return own is not None and api is not None and own < api
+
+
 def excluded_share(facts: Facts) -> float:
     """Share of the test's items that were left out of every arm."""
     return facts.served.excluded / (facts.served.n + facts.served.excluded)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from tuneproof.artifacts import ArmResult, Case, Contrast, Timing, Verdict
 from tuneproof.artifacts.verdict import ClassLoss, GateOutcome
 from tuneproof.metrics import metric_of
-from tuneproof.verdict_facts import FRONTIER, RULE, Facts, arm_of, facts_of, proven
+from tuneproof.verdict_facts import FRONTIER, RULE, Facts, arm_of, facts_of, proven, shorter_call
 from tuneproof.verdict_frontier import cost_sentences, frontier_sentences, latency_sentences
 from tuneproof.verdict_words import (
+    OTHERS,
     SENTENCES,
     control_name,
     of_contrast,
@@ -20,6 +21,7 @@ from tuneproof.verdict_words import (
     size,
     span,
     where,
+    whole_calls,
 )
 
 __all__ = [
@@ -103,7 +105,7 @@ def paragraph_of(
         cost_sentences(facts),
         latency_sentences(facts, timings),
         _test(facts),
-        [SENTENCES[_pick(facts)]],
+        [_pick(facts)],
     )
     return " ".join(sentence for part in parts for sentence in part)
 
@@ -130,7 +132,7 @@ def _quality(facts: Facts) -> Iterator[str]:
             mean=f"{served.mean_value:.3f}",
             span=f"{served.mean_interval.low:.3f} to {served.mean_interval.high:.3f}",
             base_mean=f"{base.mean_value:.3f}",
-            base_span=f" ({of_base.low:.3f} to {of_base.high:.3f})" if of_base else "",
+            around=f" ({of_base.low:.3f} to {of_base.high:.3f})" if of_base else "",
         )
     form = facts.verdict.format_gain
     if form is not None:
@@ -205,9 +207,8 @@ def _rivals(facts: Facts) -> Iterator[str]:
             use=USES.get(verdict.advice, "") if advised else "",
             **of_contrast(strongest),
         )
-    fitted = {a.arm.name for a in verdict.arms if a.arm.kind != "rival"}
     for name, why in verdict.not_measured.items():
-        if name != FRONTIER and name not in fitted:
+        if name != FRONTIER:
             yield say("not measured" if _is_endpoint(facts, name) else "rival not fitted", name=name, why=why)
 
 
@@ -239,12 +240,22 @@ def _test(facts: Facts) -> Iterator[str]:
 
 def _pick(facts: Facts) -> str:
     if not proven(facts):
-        return "pick: none"
+        return say("pick: none")
     if facts.standing is None:
-        return "pick: frontier missing"
+        return say("pick: frontier missing")
     if facts.standing == "far behind":
-        return "pick: far behind"
-    even = facts.usage.break_even
+        return say("pick: far behind")
+    even, others = facts.usage.break_even, _others(facts)
     if even is None:
-        return "pick: open"
-    return "pick: never" if even.calls_per_month is None else "pick: from"
+        return say("pick: open", others=others)
+    if even.calls_per_month is None:
+        return say("pick: never", others=others)
+    return say("pick: from", calls=whole_calls(even.calls_per_month), others=others)
+
+
+def _others(facts: Facts) -> str:
+    for_quality = facts.standing == "better" or (
+        facts.standing == "equal" and facts.usage.answer == "unknown"
+    )
+    applies = {"privacy": True, "latency": shorter_call(facts), "quality": for_quality}
+    return " or ".join(words for name, words in OTHERS.items() if applies[name])

@@ -73,7 +73,8 @@ INSTEAD: Mapping[str, str] = {
 STANDINGS: Mapping[str, str] = {
     "better": "it is shown better than the frontier ({difference}, {span}, n = {n})",
     "equal": "it is shown as good as the frontier within {margin} ({difference}, {span}, n = {n})",
-    "behind": "as good as the frontier within {margin} is not shown ({difference}, {span}, n = {n})",
+    "behind": "it is not shown as good as the frontier within {margin} ({difference}, {span}, n = {n})",
+    "worse": "the frontier is shown better ({difference}, {span}, n = {n})",
 }
 """Slot `standing`."""
 
@@ -102,8 +103,8 @@ RIVALS: Mapping[str, str] = {
 SENTENCES: Mapping[str, str] = {
     "rates": "On {n} held-out items the tuned model ({title}) has {rate} {share_name} ({level} interval "
     "{span}) and its best base ({base}) {base_rate} ({base_span}).",
-    "mean": "The mean value of {metric} is {mean} ({span}) for the tuned model and {base_mean}{base_span} "
-    "for that base.",
+    "mean": "The mean value of {metric} is {mean} ({span}) for the tuned model and {base_mean}{around} for "
+    "that base.",
     "format": "Held to the form of an answer, the base has {difference} against its free replies ({span}, n "
     "= {n}): that is what the form alone is worth.",
     "gate": "The gate of {file} is {outcome}: {reason}.",
@@ -160,15 +161,22 @@ SENTENCES: Mapping[str, str] = {
     "pick: frontier missing": "The tuned model is the right pick where the inputs must not leave the house; "
     "elsewhere the frontier decides, once it is measured.",
     "pick: far behind": "The tuned model is the right pick only where the inputs must not leave the house.",
-    "pick: from": "The tuned model is the right pick from {calls} calls a month on, or where the inputs "
-    "must not leave the house; below that the frontier is.",
-    "pick: never": "The tuned model is the right pick where the inputs must not leave the house, or where "
-    "its quality or its time of a call is worth the higher price.",
-    "pick: open": "The tuned model is the right pick where the inputs must not leave the house; elsewhere "
-    "the break-even decides.",
+    "pick: from": "The tuned model is the right pick from {calls} calls a month on, or {others}; else the "
+    "frontier is.",
+    "pick: never": "The tuned model costs more a call, so it is the right pick only {others}; else the "
+    "frontier is.",
+    "pick: open": "The tuned model is the right pick {others}; elsewhere the break-even decides.",
 }
 """Every sentence of a paragraph, with its slots; `docs/verdict.md` says when each is used."""
 
+
+OTHERS: Mapping[str, str] = {
+    "privacy": "where the inputs must not leave the house",
+    "latency": "where answers are needed faster",
+    "quality": "where an exact form or labels of your own are the reason to move",
+}
+"""Slot `others`, joined by `or`: the second where a call was measured shorter, the third where it is shown
+better, or as good while the cost is open."""
 
 CONTROLS = {"shuffled-labels": "a tune on shuffled labels", "blank-input": "a tune on blanked inputs"}
 

@@ -33,9 +33,13 @@ class Failed(NamedTuple):
 
 _SPENT = re.compile(
     r"insufficient_quota|spend[ _]limit|spending limit|usage_limit_exceeded|credit_balance|credit balance"
-    r"|billing|insufficient (credits|balance|funds)|API usage limits|quota.{0,40}plan",
+    r"|insufficient (credits|balance|funds)|API usage limits",
     re.IGNORECASE,
 )
+_MAYBE_SPENT = re.compile(r"billing|quota", re.IGNORECASE)
+"""Gemini says so of a limit a minute as well, but then it names a wait."""
+_WAIT_INSIDE = re.compile(r'"retryDelay": "([0-9.]+)s"')
+"""Gemini's wish stands in the body (google.rpc.RetryInfo)."""
 _REFUSED = re.compile(
     r"content_filter|content_policy|content (management|filtering) policy|ResponsibleAIPolicyViolation"
     r"|flagged as potentially violating|invalid_prompt",
@@ -67,7 +71,7 @@ def action_of(failed: Failed) -> Action:
     if status is None or status >= 500:
         return "again"
     if status == 429:
-        return "stop" if _SPENT.search(failed.text) else "again"
+        return "stop" if _is_spent(failed) else "again"
     if status in _PASSING:
         return "again"
     if status in (400, 403, 422) and _REFUSED.search(failed.text):
@@ -82,11 +86,11 @@ def remedy_for(failed: Failed, *, key_name: str | None, model: str) -> str:
     status = failed.status
     if not failed.connected:
         return "Start the server, or correct `base_url` of this endpoint in task.yaml."
-    if status == 402 or _SPENT.search(failed.text):
+    if status == 402 or (status in (400, 403, 429) and _is_spent(failed)):
         return (
             "Raise the spend limit or add credit at the provider, then run it again: replies so far are kept."
         )
-    if status in (401, 403):
+    if status in (401, 403) or "api key" in failed.text.lower():
         if key_name is None:
             return "Set `key: NAME_OF_THE_VARIABLE` of this endpoint in task.yaml to where its key is kept."
         return f"Check the key in {key_name}: export {key_name}=…"
@@ -97,6 +101,12 @@ def remedy_for(failed: Failed, *, key_name: str | None, model: str) -> str:
     return (
         "Change what this endpoint is sent: `temperature`, `max_output_tokens`, `reasoning_effort`, `model`."
     )
+
+
+def _is_spent(failed: Failed) -> bool:
+    if _SPENT.search(failed.text):
+        return True
+    return failed.retry_after_s is None and _MAYBE_SPENT.search(failed.text) is not None
 
 
 def status_inside(body: object) -> int | None:
@@ -119,8 +129,10 @@ def said(body: object, otherwise: object) -> str:
     return " ".join(text.split())[:600]
 
 
-def retry_after(headers: Mapping[str, Any]) -> float | None:
+def retry_after(headers: Mapping[str, Any], body: object = None) -> float | None:
     """Read how many seconds the API wants to be left alone (RFC 9110, 10.2.3; `retry-after-ms`)."""
+    if inside := _WAIT_INSIDE.search(json.dumps(body, default=str)):
+        return _number(inside[1])
     if (ms := _number(headers.get("retry-after-ms"))) is not None:
         return ms / 1000
     value = headers.get("retry-after")

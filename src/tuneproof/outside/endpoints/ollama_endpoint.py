@@ -8,12 +8,20 @@ from typing import Any
 
 from tuneproof.artifacts.endpoints import EndpointSection
 from tuneproof.outside.endpoints.asking import Adjustment, Api, Broken, Piece, Usage
-from tuneproof.outside.endpoints.faults import Failed, said, status_inside
+from tuneproof.outside.endpoints.faults import Failed, retry_after, said, status_inside
 from tuneproof.outside.endpoints.http_client import host_of, settings
 from tuneproof.outside.endpoints.sdk import count, was_reached
 from tuneproof.request import Request
 
 _ADDRESS = "http://127.0.0.1:11434"
+
+
+class _Refusal(Exception):
+    """A status that is no success; the client's own error keeps no headers."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.text)
+        self.failed = failed
 
 
 def ollama_api(section: EndpointSection, key: str | None) -> Api:
@@ -24,6 +32,7 @@ def ollama_api(section: EndpointSection, key: str | None) -> Api:
     url = section.base_url or _from_environment()
     # The client would send OLLAMA_API_KEY to any address.
     arguments = settings(httpx, url, timeout_s=section.timeout_s, without=() if key else ("authorization",))
+    arguments["event_hooks"]["response"].append(_must_be_success)
     headers = {"authorization": f"Bearer {key}"} if key else None
     client = ollama.Client(host=url, headers=headers, **arguments)
 
@@ -40,6 +49,7 @@ def ollama_api(section: EndpointSection, key: str | None) -> Api:
         failed=_failed,
         # ValueError: lines that are no JSON or have another schema; AttributeError: JSON that is no object.
         errors=(
+            _Refusal,
             ollama.ResponseError,
             httpx.HTTPError,
             httpx.StreamError,
@@ -80,12 +90,17 @@ def _body(section: EndpointSection, request: Request, adjusted: frozenset[str]) 
     return body
 
 
+def _must_be_success(response: Any) -> None:
+    if response.status_code >= 300:
+        text = said(response.read().decode("utf-8", errors="replace"), "no text")
+        raise _Refusal(Failed(text, response.status_code, retry_after(response.headers)))
+
+
 def _failed(error: Exception) -> Failed:
-    status = getattr(error, "status_code", None)
+    if isinstance(error, _Refusal):
+        return error.failed
+    # An error line inside a reply of status 200, or a broken line.
     text = said(getattr(error, "error", None), error) or type(error).__name__
-    if isinstance(status, int) and status > 0:
-        return Failed(text, status)
-    # Status -1: an error line inside a reply of status 200.
     return Failed(text, status_inside({"message": text}), None, was_reached(error))
 
 

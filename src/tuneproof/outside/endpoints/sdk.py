@@ -16,7 +16,7 @@ def failed_of_sdk(error: Exception) -> Failed:
         # The status of an error inside a stream is 200, if it has one.
         return Failed(text, status_inside(body), None, was_reached(error))
     headers = getattr(getattr(error, "response", None), "headers", {})
-    return Failed(text, status, retry_after(headers))
+    return Failed(text, status, retry_after(headers, body))
 
 
 def was_reached(error: Exception) -> bool:
