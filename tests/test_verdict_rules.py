@@ -125,8 +125,8 @@ def test_a_failed_gate_says_to_use_the_base() -> None:
     got = tell(Story().with_(base=(2, 30))).decided()
     assert got[:2] == ("stay", "use the base with a better prompt")
     assert got.headline == (
-        "Stay: the tuned model is not better than its own base (−14.0 points, −19.8 to −9.2, n = 200); use the base "
-        "with the prompt that did best on dev, the base-plain: 89.0 % (83.9 to 92.6, n = 200)."
+        "Stay: the tuned model is not better than its own base (−14.0 points, −19.8 to −9.2, n = 200); use "
+        "the base with the prompt that did best on dev, the base-plain: 89.0 % (83.9 to 92.6, n = 200)."
     )
 
 
@@ -207,8 +207,8 @@ def test_the_question_of_four_points_and_a_twentieth_of_the_cost() -> None:
     assert got[:2] == MOVE
     # 400,000 · 0.0019 − 2.80 − 240 / 12 = 737.20, over four points.
     assert got.headline == (
-        "Move: ship it at −4.0 points (−8.1 to −0.7, n = 200) and 1/20 of the cost: at 400,000 calls a month, "
-        "against a break-even of 12,000, it saves 737 USD a month, 184 USD for each point."
+        "Move: ship it at −4.0 points (−8.1 to −0.7, n = 200) and 1/20 of the cost: at 400,000 calls a "
+        "month, against a break-even of 12,000, it saves 737 USD a month, 184 USD for each point."
     )
 
 

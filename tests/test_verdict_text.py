@@ -78,15 +78,15 @@ def timing(arm: str, p50: float, **fields: Any) -> Timing:
 
 def test_the_whole_paragraph_of_a_tune_without_a_frontier() -> None:
     assert tell(Story()).paragraph() == (
-        "On 200 held-out items the tuned model (the tuned-f16) has 75.0 % exact match (95 % interval 68.6 to 80.5) "
-        "and its best base (the base-plain) 35.0 % (28.7 to 41.8). The gate of made-up-f16.gguf is PASS: better "
-        "than its best base: 90 won and 10 lost of 200 items, +40.0 points (+31.7 to +47.9), mid-p McNemar "
-        "p < 0.001 one-sided against 0.025. The best cheap rival, the word-model, has 50.0 % (43.1 to 56.9): the "
-        "tuned model is 25.0 points ahead of it (+17.6 to +32.5, n = 200, p < 0.001). The frontier was not "
-        "measured (no key): whether it answers better, and what leaving it would save, stays open until that arm "
-        "is measured. A call of the tuned-f16 took 150 ms at the median on the machine of this run. The tuned "
-        "model is the right pick where the inputs must not leave the house; elsewhere the frontier decides, once "
-        "it is measured."
+        "On 200 held-out items the tuned model (the tuned-f16) has 75.0 % exact match (95 % interval 68.6 to "
+        "80.5) and its best base (the base-plain) 35.0 % (28.7 to 41.8). The gate of made-up-f16.gguf is "
+        "PASS: better than its best base: 90 won and 10 lost of 200 items, +40.0 points (+31.7 to +47.9), "
+        "mid-p McNemar p < 0.001 one-sided against 0.025. The best cheap rival, the word-model, has 50.0 % "
+        "(43.1 to 56.9): the tuned model is 25.0 points ahead of it (+17.6 to +32.5, n = 200, p < 0.001). "
+        "The frontier was not measured (no key): whether it answers better, and what leaving it would save, "
+        "stays open until that arm is measured. A call of the tuned-f16 took 150 ms at the median on the "
+        "machine of this run. The tuned model is the right pick where the inputs must not leave the house; "
+        "elsewhere the frontier decides, once it is measured."
     )
 
 

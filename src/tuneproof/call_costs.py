@@ -34,6 +34,8 @@ class Measured(NamedTuple):
     """Local arms: mean wall time of a call, one call at a time; None where calls were not timed."""
     adapter_seconds: float
     """Time in training."""
+    paid: Mapping[str, Sequence[Reply]] = {}
+    """Arms behind an API: every reply that was paid for, repeats and those on dev among them."""
 
 
 class Prices(NamedTuple):

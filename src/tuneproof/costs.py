@@ -14,6 +14,7 @@ from tuneproof.artifacts import BreakEven, Case, CostLine, Costs, TaskFile
 from tuneproof.artifacts.costs import OneOff, Sensitivity
 from tuneproof.call_costs import (
     API_KINDS,
+    HOURS_A_MONTH,
     Measured,
     Prices,
     api_usd,
@@ -171,7 +172,8 @@ def _evaluation(task_file: TaskFile, measured: Measured, prices: Prices) -> OneO
         return _given("evaluation", given, "")
     total, calls = [], 0
     for name in (result.arm.name for result in measured.results if result.arm.kind in API_KINDS):
-        replies = [r for r in measured.replies.get(name, ()) if r.finish != "failed"]
+        every = measured.paid.get(name) or measured.replies.get(name, ())
+        replies = [r for r in every if r.finish != "failed"]
         used = prices.known.get(name)
         if used is None or not replies or len(counted(replies)) < len(replies):
             why = f"costs.evaluation_usd: the stored replies do not tell what the calls of {name} cost"
@@ -211,4 +213,22 @@ def _break_even(
         months=costs.months,
         calls_per_month=calls(),
         sensitivity=tuple(varied),
+        **_dedicated(task_file, api, own, one_off),
     )
+
+
+def _dedicated(task_file: TaskFile, api: float, own: float, one_off: float) -> dict[str, float | None]:
+    """Price a machine that is kept for this task alone: its idle hours are all ours.
+
+    api · V = 730 · R + F_month + F_oneoff / M, as long as one machine answers V calls.
+    """
+    per_hour, _ = machine_usd_per_hour(task_file)
+    if not per_hour or not api:
+        return {}
+    costs, month = task_file.costs, HOURS_A_MONTH * per_hour
+    calls = (month + costs.fixed_usd_per_month + one_off / costs.months) / api
+    most = month / (own * costs.utilisation) if own else math.inf
+    return {
+        "dedicated_usd_per_month": month,
+        "dedicated_calls_per_month": calls if calls <= most else None,
+    }

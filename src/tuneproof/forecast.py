@@ -160,7 +160,7 @@ def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[st
         "tune": f"{len(rows)} of {train} pairs, {task_file.tuning.epochs} epochs, about {tokens:,.0f} tokens",
         "compare": f"{calls} calls of the base, {test} of the adapter, cheap rivals",
         "quantize": f"{files} GGUF files",
-        "serve": f"{files} files × {test} items, {test} held to the form, {again} of the base, {load} at load",
+        "serve": f"{files} files × {test} items, one also constrained, {again} of the base, {load} at load",
     }
     times = (
         {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,6 +161,17 @@ def every_reply(workspace: Workspace, test: TestSet) -> dict[str, tuple[Reply, .
     """Collect the replies of all arms of both comparing steps, in the order of the items."""
     found = all_replies_of(workspace, "compare") | all_replies_of(workspace, "serve")
     return {name: known_in_order(replies, test) for name, replies in found.items()}
+
+
+def dev_replies(workspace: Workspace, arms: Sequence[str]) -> dict[str, list[tuple[Reply, ...]]]:
+    """Read what each of `arms` answered on dev, one part a prompt variant."""
+    made = workspace.made("compare")
+    names = [Path(ref.name).stem for ref in made.files] if made else []
+    found = {
+        arm: [name for name in names if re.fullmatch(rf"dev-{re.escape(arm)}-[a-z]+-[0-9]+", name)]
+        for arm in arms
+    }
+    return {arm: list(replies_of(workspace, "compare", each).values()) for arm, each in found.items() if each}
 
 
 def base_replies(workspace: Workspace, comparison: Comparison) -> tuple[Reply, ...]:

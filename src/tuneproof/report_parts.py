@@ -11,7 +11,7 @@ from tuneproof.slices import far_near_gap
 
 SHOWN_CHANGES = 12
 EXAMPLES = 3
-"""Of each group of wrong replies."""
+"""Of each group of wrong replies; the page folds up all but the first."""
 _KINDS = {
     "label": ("By expected output", "Outputs with ten test items or more."),
     "length": ("By length of the input", "Quarters of the test; inputs of equal length stay together."),
@@ -85,7 +85,7 @@ def failure_section(data: ReportInput) -> Section:
     for group in groups:
         known = [items[i] for i in group.items if i in items and i in replies][:EXAMPLES]
         if known:
-            examples = Examples(tuple(_failed(item, replies[item.id]) for item in known), EXAMPLES)
+            examples = Examples(tuple(_failed(item, replies[item.id]) for item in known), 1)
             blocks += [Heading(f"{group.name}: {group.n}"), examples]
     return Section("failures", "Wrong replies", title, tuple(blocks))
 

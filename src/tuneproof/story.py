@@ -15,7 +15,7 @@ from tuneproof.forecast import detectable
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
-from tuneproof.reply_shelf import base_replies, every_reply, rounds
+from tuneproof.reply_shelf import base_replies, dev_replies, every_reply, rounds
 from tuneproof.shelves import (
     keep_lock,
     put,
@@ -200,6 +200,7 @@ def story(
                 serving=serving,
                 ladder=ladder,
                 replies=every_reply(ws, split.test),
+                dev_replies=dev_replies(ws, [a.arm.name for a in comparison.arms]),
                 rounds=rounds(ws, [a.arm.name for a in (*comparison.arms, *serving.arms)], plan.digest),
                 adapter=adapter,
                 plan=plan,

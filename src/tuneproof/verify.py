@@ -9,7 +9,7 @@ from tuneproof.console import Tell
 from tuneproof.errors import LockBroken
 from tuneproof.making import Bench, Outside
 from tuneproof.pages import report_input
-from tuneproof.reply_shelf import every_reply, rounds
+from tuneproof.reply_shelf import dev_replies, every_reply, rounds
 from tuneproof.report import render_html, render_markdown
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps.judge import Evidence, judge
@@ -48,6 +48,7 @@ def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
             serving=serving,
             ladder=take(workspace, "quantize", Ladder),
             replies=replies,
+            dev_replies=dev_replies(workspace, [a.arm.name for a in comparison.arms]),
             rounds=rounds(workspace, [a.arm.name for a in (*comparison.arms, *serving.arms)], plan.digest),
             adapter=adapter,
             plan=plan,

@@ -134,6 +134,10 @@ class BreakEven(Record):
     """None: never, a call of the own model costs as much or more."""
     sensitivity: tuple[Sensitivity, ...]
     """With half and twice each price."""
+    dedicated_usd_per_month: float | None = None
+    """What the machine costs a month, busy or idle, if it is kept for this task alone."""
+    dedicated_calls_per_month: float | None = None
+    """The break-even on such a machine; None: more calls than one machine can answer."""
 
 
 class Costs(Record):

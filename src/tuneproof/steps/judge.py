@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tuneproof.arms import Replies, Table, result_of
+from tuneproof.arms import Replies, Table, repeats_of, result_of
 from tuneproof.artifacts import (
     Adapter,
     Arm,
@@ -22,11 +22,12 @@ from tuneproof.artifacts import (
     EvalPlan,
     Gate,
     Ladder,
+    Reply,
     Serving,
     Split,
     Verdict,
 )
-from tuneproof.call_costs import Measured, Prices
+from tuneproof.call_costs import API_KINDS, Measured, Prices
 from tuneproof.contrasts import (
     Scored,
     contrast_of,
@@ -60,6 +61,8 @@ class Evidence(NamedTuple):
     ladder: Ladder
     replies: Replies
     """Arm → its replies, in the order of the test items; repeats, and the second answers, beside them."""
+    dev_replies: Mapping[str, Sequence[Sequence[Reply]]]
+    """Endpoint → its replies on dev, one part a prompt variant: they were paid for too."""
     rounds: int
     """Distinct plans in the test access ledger."""
     adapter: Adapter
@@ -242,15 +245,25 @@ def _costs(scored: Scored, evidence: Evidence, served: ArmResult) -> Costs:
     for name in scored.results:
         times = [reply.ms for reply in evidence.replies[name] if reply.ms is not None]
         seconds[name] = sum(times) / len(times) / 1000 if times else None
+    apis = [name for name, result in scored.results.items() if result.arm.kind in API_KINDS]
     measured = Measured(
         results=tuple(scored.results.values()),
         replies=evidence.replies,
         seconds=seconds,
         adapter_seconds=evidence.adapter.seconds,
+        paid={name: _paid(name, evidence) for name in apis},
     )
     prices = Prices(known=evidence.comparison.prices, unknown=evidence.comparison.price_unknown)
     against = "frontier" if "frontier" in scored.results else None
     return costs_of(scored.table.case, measured, prices, served=served.arm.name, against=against)
+
+
+def _paid(name: str, evidence: Evidence) -> list[Reply]:
+    """Every reply that an API was asked for: on the test, again, and on dev for its prompt."""
+    found = [*evidence.replies[name]]
+    for each in (*repeats_of(name, evidence.replies), *evidence.dev_replies.get(name, ())):
+        found += each
+    return found
 
 
 def _banners(scored: Scored, evidence: Evidence, gate: Contrast) -> dict[str, Any]:
