@@ -351,6 +351,29 @@ def test_the_break_even_is_the_one_computed_by_hand() -> None:
     }
 
 
+def test_a_machine_kept_for_this_task_alone_pays_for_its_idle_hours_too() -> None:
+    even = costs().break_even
+    assert even is not None
+    assert even.dedicated_usd_per_month == pytest.approx(730 * 0.36, rel=1e-12)
+    assert even.dedicated_calls_per_month == pytest.approx((262.8 + 20 + 613.006 / 12) / 0.003, rel=1e-12)
+    assert even.calls_per_month is not None and even.dedicated_calls_per_month > even.calls_per_month
+
+
+def test_one_machine_answers_no_more_calls_than_its_hours_hold() -> None:
+    even = costs(seen=measured(tuned=25.0)).break_even
+    # 730 h hold 105,120 calls of 25 s; 111,294 would be needed.
+    assert even is not None and even.dedicated_calls_per_month is None
+    even = costs(seen=measured(tuned=23.0)).break_even
+    assert even is not None and even.dedicated_calls_per_month is not None
+
+
+def test_every_paid_reply_is_part_of_the_evaluation_and_only_the_first_ones_of_the_price_of_a_call() -> None:
+    seen = measured()._replace(paid={"frontier": [reply()] * 10})
+    found = costs(seen=seen)
+    assert one_offs(case_with(FULL).task_file, seen, prices())[3].usd == pytest.approx(0.03, rel=1e-15)
+    assert [line.usd_per_1000 for line in found.lines if line.arm == "frontier"] == [pytest.approx(3.0)]
+
+
 @given(st.floats(1e-6, 10), st.floats(0, 0.99), st.floats(0, 1e6), st.floats(0, 1e4), st.floats(0.1, 120))
 def test_at_the_break_even_both_sides_cost_the_same(
     api: float, share: float, one_off: float, fixed: float, months: float

@@ -25,8 +25,8 @@ NEIGHBOURS = (1, 3, 5)
 """Numbers of neighbours that vote, each with its similarity."""
 RIVALS_RULE = (
     "majority; k nearest neighbours by TF-IDF of character 4-grams, k of 1, 3, 5 by dev; TF-IDF of words and "
-    f"word pairs with logistic regression, C = 100, up to {MOST_CLASSES:,} different answers and from two pairs "
-    "an answer on the mean"
+    f"word pairs with logistic regression, C = 100, up to {MOST_CLASSES:,} different answers and from two "
+    "pairs an answer on the mean"
 )
 """Part of the plan: which rivals stand beside the model must not be chosen after the scores are seen."""
 
