@@ -402,11 +402,13 @@ def test_two_processes_with_different_hash_seeds_write_the_same_bytes() -> None:
         "from tuneproof.report import render_html, render_markdown; data = full_report();"
         "print(hashlib.sha256((render_html(data) + render_markdown(data)).encode()).hexdigest())"
     )
-    digests = {hashlib.sha256((render_html(FULL) + TEXT).encode()).hexdigest()}
-    for seed in ("1", "2"):
-        done = subprocess.run(
+    processes = [
+        subprocess.Popen(
             [sys.executable, "-c", program, str(Path(__file__).parent)],
-            env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        digests.add(done.stdout.strip())
-    assert len(digests) == 1
+            env=os.environ | {"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE, text=True,
+        )
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    digests = [process.communicate()[0].strip() for process in processes]
+    own = hashlib.sha256((render_html(FULL) + TEXT).encode()).hexdigest()
+    assert digests == [own, own]

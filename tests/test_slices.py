@@ -215,7 +215,7 @@ texts = st.sampled_from(
 @given(
     st.lists(st.tuples(texts, texts, st.booleans(), st.sampled_from(["stop", "length", "refused", "failed"])))
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_wrong_item_is_in_exactly_one_group_and_no_right_one_is(rows: list[Any]) -> None:
     split = split_of(TRAIN, [(f"text {i}", expected) for i, (_, expected, _, _) in enumerate(rows)])
     replies = [reply_of(f"test-{i}", text, finish) for i, (text, _, _, finish) in enumerate(rows)]

@@ -145,6 +145,17 @@ def test_the_break_even_is_said_with_its_sensitivity_and_what_turns_it_around() 
     assert "At 15,000 calls a month it saves 5.70 USD a month." in paragraph
 
 
+def test_a_price_with_which_it_never_pays_is_part_of_the_sensitivity() -> None:
+    costs = costs_of()
+    assert costs.break_even
+    first, second = costs.break_even.sensitivity
+    swings = (first.model_copy(update={"calls_per_month": None}), second)
+    even = costs.break_even.model_copy(update={"sensitivity": swings})
+    costs = costs.model_copy(update={"break_even": even})
+    paragraph, _ = said(frontier=BEHIND, costs=costs, pressures=VOLUME)
+    assert "goes from 5,715 to never; 1 of 2 such prices turn the answer around" in paragraph
+
+
 def test_every_way_to_pay_has_its_sentences() -> None:
     assert {"costs more", "pick: from"} <= set(said(frontier=EQUAL, costs=costs_of(), pressures=LITTLE)[1])
     assert {"no calls", "sensitivity, no calls"} <= set(said(frontier=EQUAL, costs=costs_of())[1])
@@ -158,7 +169,7 @@ def test_times_come_from_calls_one_at_a_time() -> None:
     load = timing("tuned-f16", 700.0, concurrency=4)
     frontier = timing("frontier", 900.0, p95_interval=Interval(low=1_700, high=2_400))
     paragraph = tell(Story().with_(frontier=EQUAL)).paragraph(
-        timings=(load, timing("tuned-f16", 142.0), frontier)
+        timings=(timing("tuned-f16", 142.0), frontier, load)
     )
     assert (
         "A call of the tuned-f16 took 142 ms at the median (138 to 148) and 284 ms at p95 over 200 calls."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Lock
 from typing import NamedTuple
 
 from tuneproof.artifacts import Reply, SplitRow, canonical_json, sha256_of
@@ -171,20 +172,25 @@ def answer_by_api(
     Raises:
         OutsideFailed: no item can be answered: the key, the model's name, a spend limit.
     """
-    known = {
-        reply.item_id: reply
-        for reply in log.replies().values()
-        if reply.finish != "failed" and reply.prompt_sha256
-    }
     wanted = {request.item_id: request.sha256 for request in requests}
-    known = {item: reply for item, reply in known.items() if wanted.get(item) == reply.prompt_sha256}
-    open_requests = [request for request in requests if request.item_id not in known]
+    known = {
+        item: reply
+        for item, reply in log.replies().items()
+        if reply.finish != "failed" and reply.prompt_sha256 and reply.prompt_sha256 == wanted.get(item)
+    }
+    one_writer = Lock()
+
+    def ask(request: Request) -> Reply:
+        reply = endpoint.ask(request)
+        with one_writer:  # here, not where it is counted: a reply that comes beside an error is paid for too
+            log.append(reply)
+        return reply
+
     with ThreadPoolExecutor(calls) as pool:
-        asked = [pool.submit(endpoint.ask, request) for request in open_requests]
+        asked = [pool.submit(ask, request) for request in requests if request.item_id not in known]
         try:
             for answered in as_completed(asked):
                 reply = answered.result()
-                log.append(reply)
                 known[reply.item_id] = reply
                 progress.update(len(known), len(requests), "items")
         finally:  # after an error or Ctrl-C, what was not begun must not be paid for

@@ -252,11 +252,17 @@ def seed_spread(scored: Scored, best_base: ArmResult) -> SeedSpread | None:
 
 
 def controls_of(scored: Scored, best_base: ArmResult) -> tuple[Control, ...]:
-    """Compare every null control with the best base: a PASS there means that the pipeline leaks."""
+    """Compare every null control with the best base, or with the commonest answer if that is better.
+
+    A tune that saw no input may learn the commonest answer, which can beat a base without any leak; what it
+    must not do is beat that answer too. A PASS here means that the pipeline leaks (reference A3.9).
+    """
+    majority = scored.results.get("majority", best_base)
+    bar = max(best_base, majority, key=lambda result: result.correct)
     found = []
     for name, result in scored.results.items():
         if result.arm.kind == "control":
-            contrast = contrast_of(scored, name, best_base.arm.name)
+            contrast = contrast_of(scored, name, bar.arm.name)
             outcome = outcome_of(contrast, scored.alpha)
             found.append(Control(name=name.removeprefix("control-"), contrast=contrast, outcome=outcome))
     return tuple(found)

@@ -154,7 +154,7 @@ class Control(Record):
     name: str
     """`shuffled-labels` or `blank-input`."""
     contrast: Contrast
-    """It against the best base."""
+    """It against the best base, or against the commonest answer where that is better."""
     outcome: GateOutcome
     """Anything but PASS is as it must be."""
 
