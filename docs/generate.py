@@ -24,12 +24,15 @@ PAGES: dict[str, tuple[str, ...]] = {
     "freeze": ("Split", "SplitLock", "PartLock", "RowLock", "SplitRow", "Item", "LeakReport", "Twin"),
     "tune": ("Adapter", "BaseModelIdentity", "Setting", "FileRef"),
     "compare": (
-        "Comparison", "ArmResult", "Arm", "Reply", "Score", "Interval", "Figure", "Confusion", "ShotTrial",
-        "EvalPlan", "LedgerEntry", "Parity",
+        "Comparison", "ArmResult", "Arm", "Reply", "Score", "Interval", "Figure", "Confusion", "PromptTrial",
+        "PriceUsed", "EvalPlan", "LedgerEntry", "Parity",
     ),
     "quantize": ("Ladder", "GgufFile", "TensorTypes"),
-    "serve": ("Serving",),
-    "judge": ("Verdict", "Gate", "Contrast", "ChangedItem"),
+    "serve": ("Serving", "Timing"),
+    "judge": (
+        "Verdict", "Gate", "ClassLoss", "Contrast", "Equality", "FileStep", "SeedSpread", "Control", "Costs",
+        "CostLine", "UsdAt", "BreakEven", "OneOff", "Sensitivity", "Slice", "FailureCluster", "ChangedItem",
+    ),
     "publish": ("Release", "Repo", "Withheld"),
 }  # fmt: skip
 """Step → the records that its folder holds."""
@@ -40,8 +43,19 @@ VALUES = {
     "pairs": "PATH",
     "reviewed_by": "NAME",
     "encoding": "NAME",
+    "control": "NAME",
+    "arm": "ARM",
+    "model": "ID",
+    "by": "NAME",
+    "seed": "N",
 }
 """Option → what to write for its value."""
+
+SUBSECTIONS = {
+    "comparison": ("EndpointSection", "NamedEndpoint", "Price"),
+    "costs": ("OwnedMachine",),
+}
+"""Section of task.yaml → the records that its keys hold."""
 
 STORED = {
     "Pair": "A line of `imported.jsonl`.",
@@ -50,7 +64,7 @@ STORED = {
     "SplitRow": "A line of `train.jsonl` or `dev.jsonl`.",
     "Item": "A line of `test.jsonl`.",
     "LeakReport": "The whole of `leaks.json`.",
-    "Reply": "A line of `replies/ARM.jsonl`; of the base on dev, of `replies/dev-base-N-shot.jsonl`.",
+    "Reply": "A line of `replies/ARM.jsonl`; on dev, of `replies/dev-ARM-PROMPT.jsonl`; fields at their default are left out.",
     "Score": "Computed from a reply each time; stored nowhere.",
     "EvalPlan": "The whole of `eval_plan.json`.",
     "LedgerEntry": "A line of `ledger.jsonl` at the project's top.",
@@ -65,8 +79,10 @@ BESIDE = {
     "copy of each version's lock is kept in `locks/`.",
     "tune": "Beside it: the adapter's files, `chat_template.jinja`, `curves.csv` (a line an optimizer step), "
     "`curves.png`, `run.log`.",
-    "compare": "`eval_plan.json` is written first; `replies/ARM.jsonl` holds a reply a line. `ledger.jsonl` "
-    "at the project's top holds every access to the test.",
+    "compare": "`eval_plan.json` is written first; `replies/ARM.jsonl` holds a reply a line, and repeats are "
+    "`replies/ARM-r2.jsonl` and so on. At the project's top `ledger.jsonl` holds every access to the test, "
+    "`recorded/ARM.jsonl` replies made elsewhere, `requests/ARM/` what was exported, `tunes/` other seeds and "
+    "null controls, `replies/` what need not be asked twice.",
     "quantize": "Beside it: the GGUF files.",
     "serve": "`Modelfile` lies beside it, and `replies/ARM.jsonl` as in the comparison.",
     "judge": "`report.html` and `report.md` show it.",
@@ -116,6 +132,8 @@ def artifacts_page() -> str:
     for name, field in TaskFile.model_fields.items():
         if is_section(field.annotation):
             lines += ["", f"### {name}:", "", *record(field.annotation, level=None)]
+        for extra in SUBSECTIONS.get(name, ()):
+            lines += ["", f"#### {extra}", "", *record(getattr(artifacts, extra), level=None)]
         if name == "task":
             names = ", ".join(code(metric) for metric in METRICS)
             lines += ["", f"Metrics: {names}, or `module:function`; [which one](metrics.md)."]

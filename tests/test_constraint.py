@@ -18,6 +18,8 @@ def task_file(metric: str = "exact match", pattern: str = ".+", **scoring: Any) 
     return TaskFile.model_validate(
         {
             "name": "sample",
+            "title": "Texts to labels",
+            "pressures": {"exact_format": True},
             "task": {
                 "input": "a text",
                 "output": "its label",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from test_constraint import SCHEMA, task_file
 from test_gbnf import PATTERNS
-
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.constraint import Constraint, constraint_of
 from tuneproof.errors import OutsideFailed

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_constraint import SCHEMA, task_file
 
+from test_constraint import SCHEMA, task_file
 from tuneproof.artifacts import Item, PromptTrial, SplitRow
 from tuneproof.prompt_variants import (
     Variant,
@@ -132,8 +134,8 @@ def test_eight_variants_on_forty_pairs_cost_at_most_176_calls() -> None:
     assert rungs(40, 8) == ((8, 12), (4, 24), (2, 40))
     said = budget_sentence(variants((0, 5, 20)), 40, True)
     assert said == (
-        "8 prompt variants, at most 176 calls on dev for each model: all on the first 12 pairs, the best 4 on "
-        "24, the best 2 on 40; the base's best 2 again with constrained replies, 80 calls"
+        "8 prompt variants, at most 176 calls on dev for each model: all on the first 12 pairs, the best 4 "
+        "on 24, the best 2 on 40; the base's best 2 again with constrained replies, 80 calls"
     )
     assert budget_sentence(variants((0,)), 40, False) == (
         "2 prompt variants, at most 80 calls on dev for each model: all on 40 pairs"
@@ -144,7 +146,7 @@ def test_eight_variants_on_forty_pairs_cost_at_most_176_calls() -> None:
 def test_every_round_has_fewer_variants_and_more_pairs_and_the_last_has_all(items: int, count: int) -> None:
     plan = rungs(items, count)
     assert plan[0][0] == count and plan[-1] == (min(count, 2), items)
-    for (more, fewer_pairs), (less, more_pairs) in zip(plan, plan[1:], strict=False):
+    for (more, fewer_pairs), (less, more_pairs) in pairwise(plan):
         assert more >= less and 1 <= fewer_pairs <= more_pairs
 
 

@@ -15,7 +15,16 @@ from tuneproof.artifacts.comparison import (
     Reply,
     Score,
 )
-from tuneproof.artifacts.costs import BreakEven, CostLine, Costs, PriceUsed
+from tuneproof.artifacts.costs import (
+    BreakEven,
+    CostLine,
+    Costs,
+    OneOff,
+    OwnedMachine,
+    PriceUsed,
+    Sensitivity,
+    UsdAt,
+)
 from tuneproof.artifacts.endpoints import EndpointSection, NamedEndpoint, Price
 from tuneproof.artifacts.gguf import GgufFile, Ladder, TensorTypes
 from tuneproof.artifacts.latency import Timing
@@ -86,6 +95,8 @@ __all__ = [
     "LedgerEntry",
     "LeftOut",
     "NamedEndpoint",
+    "OneOff",
+    "OwnedMachine",
     "Pair",
     "Parity",
     "PartLock",
@@ -101,6 +112,7 @@ __all__ = [
     "RowLock",
     "Score",
     "SeedSpread",
+    "Sensitivity",
     "Serving",
     "Setting",
     "Slice",
@@ -114,6 +126,7 @@ __all__ = [
     "TrainSet",
     "Triage",
     "Twin",
+    "UsdAt",
     "Verdict",
     "Withheld",
     "canonical_json",
