@@ -64,7 +64,8 @@ STORED = {
     "SplitRow": "A line of `train.jsonl` or `dev.jsonl`.",
     "Item": "A line of `test.jsonl`.",
     "LeakReport": "The whole of `leaks.json`.",
-    "Reply": "A line of `replies/ARM.jsonl`; on dev, of `replies/dev-ARM-PROMPT.jsonl`; fields at their default are left out.",
+    "Reply": "A line of `replies/ARM.jsonl`; on dev, of `replies/dev-ARM-PROMPT.jsonl`. Fields at their "
+    "default are left out.",
     "Score": "Computed from a reply each time; stored nowhere.",
     "EvalPlan": "The whole of `eval_plan.json`.",
     "LedgerEntry": "A line of `ledger.jsonl` at the project's top.",
@@ -115,7 +116,6 @@ def artifacts_page() -> str:
     """Return the reference of task.yaml and of every artifact."""
     from tuneproof import artifacts
     from tuneproof.artifacts import TaskFile
-    from tuneproof.artifacts.case import METRICS
     from tuneproof.steps import STEPS
     from tuneproof.workspace import Begun, Made
 
@@ -130,13 +130,7 @@ def artifacts_page() -> str:
         *record(TaskFile, level=None),
     ]
     for name, field in TaskFile.model_fields.items():
-        if is_section(field.annotation):
-            lines += ["", f"### {name}:", "", *record(field.annotation, level=None)]
-        for extra in SUBSECTIONS.get(name, ()):
-            lines += ["", f"#### {extra}", "", *record(getattr(artifacts, extra), level=None)]
-        if name == "task":
-            names = ", ".join(code(metric) for metric in METRICS)
-            lines += ["", f"Metrics: {names}, or `module:function`; [which one](metrics.md)."]
+        lines += section(name, field)
     for step in STEPS:
         lines += ["", f"## {step.folder}/{step.makes}", "", f"`tuneproof {step.verb}`: {step.sentence}."]
         if step.verb in BESIDE:
@@ -147,6 +141,20 @@ def artifacts_page() -> str:
     for kind in (Made, Begun):
         lines += [*record(kind, level=3), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def section(name: str, field: Any) -> Iterator[str]:
+    """Yield a section of task.yaml, with the records that its keys hold."""
+    from tuneproof import artifacts
+    from tuneproof.artifacts.case import METRICS
+
+    if is_section(field.annotation):
+        yield from ("", f"### {name}:", "", *record(field.annotation, level=None))
+    for extra in SUBSECTIONS.get(name, ()):
+        yield from ("", f"#### {extra}", "", *record(getattr(artifacts, extra), level=None))
+    if name == "task":
+        names = ", ".join(code(metric) for metric in METRICS)
+        yield from ("", f"Metrics: {names}, or `module:function`; [which one](metrics.md).")
 
 
 def is_section(annotation: Any) -> bool:
