@@ -81,7 +81,7 @@ BESIDE = {
     "tune": "Beside it: the adapter's files, `chat_template.jinja`, `curves.csv` (a line an optimizer step), "
     "`curves.png`, `run.log`.",
     "compare": "`eval_plan.json` is written first; `replies/ARM.jsonl` holds a reply a line, and repeats are "
-    "`replies/ARM-r2.jsonl` and so on. At the project's top `ledger.jsonl` holds every access to the test, "
+    "`replies/ARM-r2.jsonl` and so on. At the project's top, `ledger.jsonl` holds every test access, "
     "`recorded/ARM.jsonl` replies made elsewhere, `requests/ARM/` what was exported, `tunes/` other seeds and "
     "null controls, `replies/` what need not be asked twice.",
     "quantize": "Beside it: the GGUF files.",
