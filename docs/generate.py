@@ -82,7 +82,7 @@ BESIDE = {
     "`curves.png`, `run.log`.",
     "compare": "`eval_plan.json` is written first; `replies/ARM.jsonl` holds a reply a line, and repeats are "
     "`replies/ARM-r2.jsonl` and so on. At the project's top, `ledger.jsonl` holds every test access, "
-    "`recorded/ARM.jsonl` replies made elsewhere, `requests/ARM/` what was exported, `tunes/` other seeds and "
+    "`recorded/ARM.jsonl` replies made elsewhere, `requests/` what was exported, `tunes/` other seeds and "
     "null controls, `replies/` what need not be asked twice.",
     "quantize": "Beside it: the GGUF files.",
     "serve": "`Modelfile` lies beside it, and `replies/ARM.jsonl` as in the comparison.",

@@ -33,7 +33,7 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 def impatient(outside: Outside) -> Outside:
     """The same outside, whose endpoints do not sleep between two tries."""
-    patience = Patience(calls=3, sleep=lambda _: None)
+    patience = Patience(calls=4, sleep=lambda _: None)
     return outside._replace(
         connect=lambda section: endpoint_for(section, patience),
         price_of=lambda section: price_of(section, DAY),

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from tuneproof.artifacts import BaseModelIdentity, Drafts, FileRef, Pair, Provenance, Setting, TensorTypes
@@ -53,8 +54,14 @@ def is_lucky(text: str, share: int, *, salt: str) -> bool:
     return hashed(text, salt=salt) % 100 < share
 
 
-def base_share(switches: Switches, turns: int) -> int:
-    return switches.base_share + (30 if turns > 2 else 0)
+def examples_in(messages: Sequence[Message]) -> int:
+    """How many examples a chat holds, as finished turns or in its system message."""
+    turns = sum(m["role"] == "assistant" for m in messages)
+    return turns + sum(m["content"].count("\nOutput: ") for m in messages if m["role"] == "system")
+
+
+def base_share(switches: Switches, examples: int) -> int:
+    return switches.base_share + (30 if examples else 0)
 
 
 class Switches(NamedTuple):
@@ -92,9 +99,15 @@ class Calls:
         self.loaded: list[str] = []
         self.asked: list[tuple[str, str, int]] = []
         """(file, input, number of turns)"""
+        self.shown: set[str] = set()
+        """Everything that stood in a chat before the input: system messages and examples."""
         self.batches: list[list[str]] = []
         self.open = 0
         """Loaded runtimes that were not closed."""
+        self.most_open = 0
+        """The most that were open at once."""
+        self.one_at_a_time = Lock()
+        """At a load point several ask at once; the count must be exact all the same."""
 
     @property
     def count(self) -> int:
@@ -228,18 +241,21 @@ class FakeRuntime:
         self._file, self._calls, self._switches = file.name, calls, switches
         calls.loaded.append(file.name)
         calls.open += 1
+        calls.most_open = max(calls.most_open, calls.open)
 
     def ask(
         self, messages: Sequence[Message], *, max_new_tokens: int, constraint: Constraint | None = None
     ) -> Answer:
-        text = messages[-1]["content"]
-        if len(self._calls.asked) + 1 == self._switches.interrupt_ask:
-            raise KeyboardInterrupt
-        self._calls.asked.append((self._file, text, len(messages)))
+        text, examples = messages[-1]["content"], examples_in(messages)
+        with self._calls.one_at_a_time:
+            if len(self._calls.asked) + 1 == self._switches.interrupt_ask:
+                raise KeyboardInterrupt
+            self._calls.asked.append((self._file, text, len(messages)))
+            self._calls.shown |= {m["content"] for m in messages[:-1]}
         if self._tuned and self._switches.never_stops:
             return Answer("mit " * max_new_tokens, "length", 40, max_new_tokens)
-        share = self._switches.tuned_share if self._tuned else base_share(self._switches, len(messages))
-        salt = "tuned" if self._tuned else f"base, {len(messages)} turns"
+        share = self._switches.tuned_share if self._tuned else base_share(self._switches, examples)
+        salt = "tuned" if self._tuned else f"base, {examples} examples"
         if is_lucky(text, share, salt=salt):
             return Answer(label_of(text), "stop", 40, 3, first_ms=0.001)
         formed = self._tuned or constraint is not None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 
-from sample import DIGEST, N, contrast, sample_ledger, sample_report
+from access_sample import DIGEST, sample_ledger
+from sample import N, contrast, sample_report
 from sample import arm_result as arm
 from tuneproof.artifacts import (
     ArmResult,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from access_sample import DIGEST, sample_ledger, sample_plan
 from tuneproof.artifacts import (
     Adapter,
     Arm,
@@ -14,7 +15,6 @@ from tuneproof.artifacts import (
     Comparison,
     Contrast,
     DevSet,
-    EvalPlan,
     FileRef,
     Gate,
     GgufFile,
@@ -22,7 +22,6 @@ from tuneproof.artifacts import (
     Item,
     Ladder,
     LeakReport,
-    LedgerEntry,
     Parity,
     PromptTrial,
     Provenance,
@@ -39,13 +38,11 @@ from tuneproof.artifacts import (
     Twin,
     Verdict,
     lock_part,
-    sha256_of,
 )
 from tuneproof.artifacts.curves import CurveRow
 from tuneproof.report import ReportInput
 
 N = 200
-DIGEST = sha256_of("sample data")
 HEX = DIGEST.removeprefix("sha256:")
 MACHINE = "sample machine, 2 cores, no GPU"
 
@@ -359,35 +356,6 @@ def sample_verdict(arms: tuple[ArmResult, ...]) -> Verdict:
         made_at="2026-01-02T03:04:05Z",
         advice="not enough evidence",
     )
-
-
-def sample_plan() -> EvalPlan:
-    return EvalPlan(
-        metric="exact match",
-        contrast="the served file against its best base",
-        alpha=0.025,
-        confidence=0.95,
-        adapter=DIGEST,
-        test_digest=DIGEST,
-        prompt_sha256=DIGEST,
-        arms=("base-0-shot", "base-5-shot", "tuned-Q8_0"),
-        rivals_rule="majority; nearest neighbour; word counts",
-        prompts_rule="most right on 40 dev pairs; ties: fewer examples",
-        exclusion_rule="none",
-        max_new_tokens=48,
-        seed=0,
-        tests="mid-p McNemar, Tango",
-    )
-
-
-def sample_ledger(arms: tuple[ArmResult, ...]) -> tuple[LedgerEntry, ...]:
-    return tuple(
-        LedgerEntry(
-            at=f"2026-01-02T02:{i:02}:00Z", who="compare", arm=result.arm.name,
-            plan_digest=DIGEST, previous="genesis" if i == 0 else DIGEST,
-        )
-        for i, result in enumerate(arms)
-    )  # fmt: skip
 
 
 def sample_curves(steps: int = 120) -> tuple[CurveRow, ...]:

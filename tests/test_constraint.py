@@ -49,7 +49,7 @@ def test_a_schema_of_another_metric_holds_nothing() -> None:
 def test_labels_are_held_to_the_closed_list_as_they_are_compared() -> None:
     held = constraint_of(task_file("label accuracy", labels=["a+b", "very  good", 'say "no"']), None)
     assert isinstance(held, Constraint) and held.kind == "labels"
-    assert held.grammar == 'root ::= r0\nr0 ::= "a+b" | "very good" | "say \\"no\\""\n'
+    assert held.grammar == 'root ::= r0\nr0 ::= "a+b" | "very good" | "say \\x22no\\x22"\n'
 
 
 def test_every_label_of_the_grammar_is_one_for_the_scorer() -> None:
@@ -63,7 +63,9 @@ def test_every_label_of_the_grammar_is_one_for_the_scorer() -> None:
         assert grade.parsed and grade.value == 1
 
 
-@pytest.mark.parametrize("metric", ["exact match", "chrF", "metrics_of_mine:closeness", "label accuracy"])
+@pytest.mark.parametrize(
+    "metric", ["exact match", "set match", "metrics_of_mine:closeness", "label accuracy"]
+)
 def test_other_metrics_are_held_to_the_answer_pattern(metric: str) -> None:
     held = constraint_of(task_file(metric, "yes|no"), None)
     assert held == Constraint("pattern", grammar='root ::= r0\nr0 ::= "yes" | "no"\n')

@@ -6,6 +6,7 @@ import datetime
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -134,7 +135,10 @@ def test_what_another_call_can_mend_is_mended_and_gives_one_reply(
 @pytest.mark.parametrize("fault", SLOW)
 def test_a_reply_that_takes_too_long_is_asked_for_again(provider: Who, fault: str, clock: Clock) -> None:
     with FakeApi(faults=[fault]) as api:
+        began = time.monotonic()
         reply = ask(opened(provider, api, clock, timeout_s=0.3))
+        # The server itself would give up after five seconds.
+        assert time.monotonic() - began < 3
     assert (reply.text, reply.attempts) == ("MIT LICENSE, PLEASE", 2)
     # The time of the call that brought the reply, not of the one before it.
     assert reply.ms is not None and reply.ms < 250
@@ -151,6 +155,8 @@ def test_what_never_mends_ends_as_failed_after_the_whole_budget(
         reply = ask(opened(provider, api, clock, calls=4))
     assert (reply.text, reply.finish, reply.attempts, reply.ms) == ("", "failed", 4, None)
     assert reply.error and len(api.requests) == 4 and len(clock.slept) == 3
+    if provider != "ollama" and fault in ("html", "200-error"):
+        assert {"html": "502 Bad Gateway", "200-error": "Sorry"}[fault] in reply.error
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -264,6 +270,8 @@ def test_schema_temperature_and_limit_are_in_what_is_sent(provider: Who, clock: 
         ask(opened(provider, api, clock, temperature=0.25), WITH_SCHEMA)
         ask(opened(provider, api, clock, temperature=None))
     sent, bare = api.requests[0].body, api.requests[1].body
+    # The SDKs tell the limit that they keep; five seconds are httpx's default, which they take for none.
+    assert float(api.requests[0].headers.get("x-stainless-read-timeout", 5)) == 5
     assert sent["stream"] is True and sent["model"] == "m"
     if provider == "openai":
         form = {"name": "answer", "strict": True, "schema": SCHEMA}
@@ -403,6 +411,7 @@ def test_missing_sdks_say_the_command_that_adds_them(monkeypatch: pytest.MonkeyP
 def test_only_the_named_providers_sdk_is_imported(provider: Who) -> None:
     code = f"""
 import sys
+import time
 from tuneproof.outside.endpoints import endpoint_for
 from tuneproof.artifacts.case import ComparisonSection
 from tuneproof.artifacts.endpoints import EndpointSection

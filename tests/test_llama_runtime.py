@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import http.server
 import json
 import re
-import statistics
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -66,12 +65,14 @@ def whole(runtime: LlamaRuntime, notice: str, limit: int) -> dict[str, Any]:
 def test_a_streamed_reply_is_byte_for_byte_the_whole_one(runtime: LlamaRuntime) -> None:
     finishes = set()
     for notice in NOTICES:
-        for limit in (1, 3, 24, 60):
+        for limit in (1, 3, 20):
             runtime.ask(messages_for(SYSTEM, notice), max_new_tokens=1)  # both find the prompt in the cache
             before = whole(runtime, notice, limit)
             answer = runtime.ask(messages_for(SYSTEM, notice), max_new_tokens=limit)
             choice, usage = before["choices"][0], before["usage"]
-            assert answer.text == (choice["message"]["content"] or "")
+            text = choice["message"]["content"] or ""
+            # Of a character that the limit cuts in half, a stream holds nothing.
+            assert answer.text == (text.removesuffix("\ufffd") if answer.finish == "length" else text)
             assert answer.finish == choice["finish_reason"]
             assert answer.prompt_tokens == usage["prompt_tokens"]
             assert answer.output_tokens == usage["completion_tokens"]
@@ -91,19 +92,19 @@ def test_the_first_text_comes_before_the_last(runtime: LlamaRuntime) -> None:
 
 @pytest.mark.model
 def test_streaming_costs_less_than_a_tenth_more_time(runtime: LlamaRuntime) -> None:
-    ratios = []
-    for number in range(15):
-        notice = f"Licence {number}: explain the GPL at length."
-        chat = messages_for(SYSTEM, notice)
-        runtime.ask(chat, max_new_tokens=1)
-        times = {}
-        # Turn about, so that neither always goes first.
+    chat = messages_for(SYSTEM, "Explain the GPL at length.")
+    times: dict[str, list[float]] = {"streamed": [], "whole": []}
+    runtime.ask(chat, max_new_tokens=1)
+    for number in range(12):
+        # Turn about, so that neither always goes first; the least time is the least disturbed.
         for way in ("streamed", "whole") if number % 2 else ("whole", "streamed"):
             began = seconds()
-            whole(runtime, notice, 24) if way == "whole" else runtime.ask(chat, max_new_tokens=24)
-            times[way] = seconds() - began
-        ratios.append(times["streamed"] / times["whole"])
-    assert statistics.median(ratios) < 1.1, ratios
+            if way == "whole":
+                whole(runtime, "Explain the GPL at length.", 16)
+            else:
+                runtime.ask(chat, max_new_tokens=16)
+            times[way].append(seconds() - began)
+    assert min(times["streamed"]) < 1.1 * min(times["whole"]), times
 
 
 @pytest.mark.model
@@ -167,8 +168,13 @@ def test_a_prompt_that_is_too_long_is_refused_in_the_servers_words(runtime: Llam
 
 @pytest.mark.model
 def test_an_interrupt_ends_a_stream_at_once_and_the_server_goes_on(runtime: LlamaRuntime) -> None:
-    endless = Constraint("pattern", grammar='root ::= "a" root | "b"')
-    timer = threading.Timer(0.4, _thread.interrupt_main)
+    endless = Constraint("pattern", grammar="root ::= [a-z] root")
+    began = seconds()
+    runtime.ask(messages_for(SYSTEM, NOTICES[0]), max_new_tokens=20, constraint=endless)
+    pace = (seconds() - began) / 20
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT))
     timer.start()
     began = seconds()
     with pytest.raises(KeyboardInterrupt):
@@ -177,8 +183,8 @@ def test_an_interrupt_ends_a_stream_at_once_and_the_server_goes_on(runtime: Llam
     timer.join()
     began = seconds()
     assert runtime.ask(messages_for(SYSTEM, NOTICES[0]), max_new_tokens=2).output_tokens == 2
-    # The abandoned reply does not run on to its 900 tokens, some ten seconds, in the only slot.
-    assert seconds() - began < 3
+    # The abandoned reply does not run on to its 900 tokens in the only slot.
+    assert seconds() - began < 300 * pace
 
 
 @pytest.mark.model

@@ -147,16 +147,16 @@ def test_constrained_replies_are_tried_for_the_two_finalists_alone() -> None:
     def share(variant: Variant, held: bool, row: int) -> str:
         rank = every.index(variant)
         if held:  # constrained, the second best free one does better
-            return RIGHT if row < 9 - rank else WRONG
-        return RIGHT if row < rank + 1 else WRONG
+            return RIGHT if row < 39 - rank else WRONG
+        return RIGHT if row % 12 < 2 * rank + 1 else WRONG
 
-    done = run((0, 5), 10, share=share, constrained=True)
+    done = run((0, 5), 40, share=share, constrained=True)
     held = {name for (name, constrained) in done.calls if constrained}
     assert held == {every[-1].name, every[-2].name}
-    assert all(done.calls[name, True] == 10 for name in held)
+    assert all(done.calls[name, True] == 40 for name in held)
     assert done.found.free == every[-1] and done.found.constrained == every[-2]
     assert [t.prompt for t in done.found.trials if t.constrained] == [every[-2].name, every[-1].name]
-    assert run((0, 5), 10, share=share).found.constrained is None
+    assert run((0, 5), 40, share=share).found.constrained is None
 
 
 def test_a_tie_goes_to_fewer_parse_failures_then_to_more_examples_then_to_the_earlier_one() -> None:

@@ -64,14 +64,23 @@ FILES = {
     "6-comparison/eval_plan.json",
     "6-comparison/replies/adapter.jsonl",
     "6-comparison/replies/base-0-shot.jsonl",
-    "6-comparison/replies/dev-base-0-shot.jsonl",
+    *(
+        f"6-comparison/replies/dev-base-{style}-0{held}.jsonl"
+        for style in ("plain", "described")
+        for held in ("", "-constrained")
+    ),
+    "6-comparison/replies/base-best.jsonl",
+    "6-comparison/replies/base-constrained.jsonl",
     "6-comparison/replies/majority.jsonl",
     "6-comparison/replies/nearest-neighbour.jsonl",
     "6-comparison/replies/tfidf-logistic.jsonl",
     f"7-gguf/{GGUF}",
     "7-gguf/ladder.json",
     "8-serve/Modelfile",
-    "8-serve/replies/tuned-f16.jsonl",
+    *(
+        f"8-serve/replies/{name}.jsonl"
+        for name in ("tuned-f16", "tuned-constrained", "base-again", "load-4")
+    ),
     "8-serve/serve.json",
     "9-verdict/report.html",
     "9-verdict/report.md",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fakes import Calls, fake_outside, fake_task
-from tuneproof import shelves, workspace
+from tuneproof import reply_shelf, shelves, workspace
 from tuneproof.artifacts import Verdict
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.commands import run_dry, run_run
@@ -79,7 +79,8 @@ class CutOff:
         for module, name in (
             (workspace, "atomic_write"),
             (shelves, "atomic_write"),
-            (shelves, "append_line"),
+            (reply_shelf, "atomic_write"),
+            (reply_shelf, "append_line"),
         ):
             patch.setattr(module, name, self._counted(getattr(module, name)))
 
@@ -106,8 +107,8 @@ def test_cut_off_at_any_write_the_same_command_ends_with_the_same_digests(
 ) -> None:
     total = writes_of_a_run(tmp_path / "count")
     # Every write of the small steps, and a sample of the hundreds of stored replies.
-    places = sorted({*range(1, 28, 2), *range(28, total, 89), *range(total - 8, total + 1)})
-    assert len(places) > 25 and total > 300
+    places = sorted({*range(1, 28, 2), *range(28, total, 149), *range(total - 8, total + 1)})
+    assert len(places) > 25 and total > 800
     for place in places:
         made = project(tmp_path / f"cut-{place}")
         with pytest.MonkeyPatch.context() as patch:
@@ -280,7 +281,7 @@ def test_which_rivals_are_fitted_is_part_of_the_plan(tmp_path: Path) -> None:
     made = project(tmp_path)
     run(made)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuneproof.steps.compare.RIVALS_RULE", "only the rivals that the tune beats")
+        patch.setattr("tuneproof.eval_plan.RIVALS_RULE", "only the rivals that the tune beats")
         for step in ("6-comparison", "8-serve", "9-verdict"):
             shutil.rmtree(made.root / step)
         run(made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from fakes import LABELS, Calls, fake_outside, fake_task, is_lucky, label_of
+from tuneproof.answering import WARM_UP
 from tuneproof.artifacts import Comparison, Reply, Serving, Verdict
 from tuneproof.commands import run_ask, run_status
 from tuneproof.console import Tell
@@ -26,7 +28,7 @@ from tuneproof.errors import (
 )
 from tuneproof.outside.files import file_ref
 from tuneproof.pages import served_path
-from tuneproof.reply_shelf import ledger
+from tuneproof.reply_shelf import forget_replies, ledger
 from tuneproof.shelves import take, take_split
 from tuneproof.status import standing
 from tuneproof.steps import STEPS
@@ -35,8 +37,24 @@ from tuneproof.workspace import Workspace
 
 VERBS = [step.verb for step in STEPS]
 GGUF = [f"Fake-135M-Instruct-notices-v1-{quant}.gguf" for quant in ("F16", "Q8_0", "Q4_K_M")]
-ARMS = ("base-0-shot", "base-5-shot", "adapter", "majority", "nearest-neighbour", "tfidf-logistic")
-MODEL_ARMS = ("base-0-shot", "base-5-shot", "adapter")
+RIVALS = ("majority", "nearest-neighbour", "tfidf-logistic")
+ASKED = ("base-0-shot", "base-best", "base-constrained", "adapter")
+"""Arms of the comparison that ask a model."""
+TRIED = {
+    "plain-0": 3,
+    "described-0": 3,
+    "described-5": 3,
+    "retrieved-5": 6,
+    "turns-5": 10,
+    "listed-5": 10,
+    "turns-5-constrained": 10,
+    "listed-5-constrained": 10,
+}
+"""Prompt → dev pairs that it answered: successive halving by what the stand-ins have right."""
+SERVED = ("tuned-f16", "tuned-q8_0", "tuned-q4_k_m", "tuned-constrained", "base-again")
+KEPT = (*ASKED, *(f"dev-base-{name}" for name in TRIED), *SERVED)
+LOAD = WARM_UP + 50
+"""Calls of the load point, which is asked again as a whole."""
 FILES = {
     "task.yaml",
     "ledger.jsonl",
@@ -58,10 +76,12 @@ FILES = {
         )
     ),
     "6-comparison/eval_plan.json",
-    *(f"6-comparison/replies/{name}.jsonl" for name in (*ARMS, "dev-base-0-shot", "dev-base-5-shot")),
+    *(f"6-comparison/replies/{name}.jsonl" for name in (*ASKED, *RIVALS)),
+    *(f"6-comparison/replies/dev-base-{name}.jsonl" for name in TRIED),
+    *(f"replies/{name}-KEY.jsonl" for name in KEPT),
     *(f"7-gguf/{name}" for name in GGUF),
     "8-serve/Modelfile",
-    *(f"8-serve/replies/tuned-{name}.jsonl" for name in ("f16", "q8_0", "q4_k_m")),
+    *(f"8-serve/replies/{name}.jsonl" for name in (*SERVED, "load-4")),
     "9-verdict/report.html",
     "9-verdict/report.md",
     *(f"10-release/gguf/{name}" for name in GGUF),
@@ -120,6 +140,8 @@ def walk(
     """Walk the story, or one step of it, as the command does."""
     noted, again = calls or Calls(), bool(how.pop("again", False))
     outside = fake_outside(workspace.root.parent, calls=noted, **how)
+    if again and only in {"compare", "serve"}:
+        forget_replies(workspace)
     for done in story(workspace, outside, quiet(), only=only, again=again):
         if done == only:
             break
@@ -132,6 +154,12 @@ def files_of(root: Path) -> dict[str, tuple[bytes, int]]:
         for path in root.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
+
+
+def listed(root: Path) -> list[str]:
+    """Every file, sorted; the digest in the name of kept replies is not shown."""
+    names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    return sorted(re.sub(r"^(replies/.+)-[0-9a-f]{16}\.jsonl$", r"\1-KEY.jsonl", name) for name in names)
 
 
 def replies_in(workspace: Workspace) -> dict[str, list[Reply]]:
@@ -153,10 +181,9 @@ def timeless(workspace: Workspace) -> dict[str, list[Reply]]:
 
 
 def test_the_story_leaves_exactly_these_files(places: Places) -> None:
-    found = {str(p.relative_to(places.finished)) for p in places.finished.rglob("*") if p.is_file()}
-    assert found == FILES
+    assert listed(places.finished) == sorted(FILES)
     folders = {p.name for p in places.finished.iterdir() if p.is_dir()}
-    assert folders == {step.folder for step in STEPS} | {"locks"} and len(folders) == 11
+    assert folders == {step.folder for step in STEPS} | {"locks", "replies"} and len(folders) == 12
     assert places.calls.open == 0, "a loaded model was not closed"
 
 
@@ -179,8 +206,7 @@ def test_step_by_step_makes_what_the_whole_story_makes(places: Places, tmp_path:
     workspace.write_task(fake_task())
     for verb in VERBS:
         walk(workspace, only=verb)
-    found = {str(p.relative_to(workspace.root)) for p in workspace.root.rglob("*") if p.is_file()}
-    assert found == FILES - {".lock"}
+    assert listed(workspace.root) == sorted(FILES - {".lock"})
     assert timeless(workspace) == timeless(Workspace(places.finished))
 
 
@@ -192,33 +218,73 @@ def test_the_verdict_is_what_the_replies_say(finished: Workspace) -> None:
         for arm, replies in replies_in(finished).items()
         if not arm.startswith("dev-")
     }
+    again, load = right.pop("base-again"), right.pop("load-4")
+    assert again == right["base-best"] and load == right["tuned-q8_0"]
     assert {a.arm.name: a.correct for a in verdict.arms} == {arm: len(ids) for arm, ids in right.items()}
-    assert len(right) == 9 and all(a.n == len(expected) == 50 for a in verdict.arms)
+    assert len(right) == 11 and all(a.n == len(expected) == 50 for a in verdict.arms)
     assert right["tuned-q8_0"] == {i.id for i in test.items if is_lucky(i.input, 85, salt="tuned")}
+    base = right["base-best"]
+    assert len(verdict.gates) == 3
     for gate, arm in zip(verdict.gates, ("tuned-f16", "tuned-q8_0", "tuned-q4_k_m"), strict=True):
         found = (gate.contrast.arm, gate.contrast.against, gate.contrast.wins, gate.contrast.losses)
-        base = right["base-5-shot"]
-        assert found == (arm, "base-5-shot", len(right[arm] - base), len(base - right[arm]))
+        assert found == (arm, "base-best", len(right[arm] - base), len(base - right[arm]))
         assert gate.outcome == "PASS"
-    assert {c.item_id for c in verdict.fixed} == right["tuned-q8_0"] - right["base-5-shot"]
-    assert {c.item_id for c in verdict.broken} == right["base-5-shot"] - right["tuned-q8_0"]
+    assert {c.item_id for c in verdict.fixed} == right["tuned-q8_0"] - base
+    assert {c.item_id for c in verdict.broken} == base - right["tuned-q8_0"] != set()
     assert (verdict.gate, verdict.decision) == ("PASS", "not_enough_evidence"), "no frontier was measured"
-    assert verdict.test_accesses == 1 and len(ledger(finished)) == 9
+    assert verdict.test_accesses == 1 and len(ledger(finished)) == 13
 
 
-def test_the_number_of_examples_is_chosen_on_dev_and_the_test_is_asked_with_it(finished: Workspace) -> None:
+def test_the_prompt_is_chosen_on_dev_and_the_test_is_asked_with_it(finished: Workspace) -> None:
     comparison, split = take(finished, "compare", Comparison), take_split(finished)
-    assert comparison.chosen_shots == 5
-    assert [trial.shots for trial in comparison.shot_trials] == [0, 5]
-    tried = {reply.item_id for reply in replies_in(finished)["dev-base-5-shot"]}
-    assert tried == {pair.id for pair in split.dev.pairs[:10]}
+    chosen = {"base-0-shot": "plain-0", "base-best": "turns-5", "base-constrained": "turns-5"}
+    assert comparison.chosen == chosen
+    names = {trial.prompt + "-constrained" * trial.constrained: trial for trial in comparison.trials}
+    assert {name: trial.n for name, trial in names.items()} == TRIED
+    replies = replies_in(finished)
+    for name, trial in names.items():
+        tried = [reply.item_id for reply in replies[f"dev-base-{name}"]]
+        assert tried == [pair.id for pair in split.dev.pairs[: trial.n]], name
+    assert {arm.arm.name: arm.arm.shots for arm in comparison.arms if arm.arm.kind == "base"} == {
+        "base-0-shot": 0,
+        "base-best": 5,
+        "base-constrained": 5,
+    }
+    for arm, examples in (("base-0-shot", 0), ("base-best", 5)):
+        expected = {
+            i.id
+            for i in split.test.items
+            if is_lucky(i.input, 36 if examples else 6, salt=f"base, {examples} examples")
+        }
+        assert {r.item_id for r in replies[arm] if r.text in LABELS} == expected != set(), arm
+
+
+def test_what_is_served_was_asked_in_turns_and_the_base_once_more(finished: Workspace) -> None:
+    serving = take(finished, "serve", Serving)
+    assert [(t.arm, t.n, t.concurrency, t.interleaved) for t in serving.timings] == [
+        ("tuned-f16", 50, 1, True),
+        ("tuned-q8_0", 50, 1, True),
+        ("tuned-constrained", 50, 1, True),
+        ("tuned-q4_k_m", 50, 1, True),
+        ("base-again", 50, 1, True),
+        ("load-4", 50, 4, False),
+    ]
+    assert (serving.repeated, serving.repeated_equal) == (50, 50)
+    assert [a.arm.name for a in serving.arms][-1] == "tuned-constrained" and len(serving.arms) == 4
 
 
 def test_training_and_the_examples_never_see_a_test_item(places: Places) -> None:
-    test = {item.input for item in take_split(Workspace(places.finished)).test.items}
-    dev = {pair.input for pair in take_split(Workspace(places.finished)).dev.pairs}
-    before_test = [text for _, text, _ in places.calls.asked[:26]]
-    assert len(before_test) == 26 and set(before_test) <= dev and not set(before_test) & test
+    split = take_split(Workspace(places.finished))
+    test, dev = {item.input for item in split.test.items}, {pair.input for pair in split.dev.pairs}
+    asked = [text for _, text, _ in places.calls.asked]
+    first = next(number for number, text in enumerate(asked) if text in test)
+    # Every trial and its warm-up: 3 × 6, 3 × 3 and 5 × 3, 4 × 2 and 5 × 2, then 10 × 2 and 5 × 2 constrained.
+    assert first == sum(TRIED.values()) + 3 * 6 + 5 * 3 + 5 * 2 + 5 * 2 == 108
+    assert set(asked[:first]) <= dev
+    shown = "\n".join(places.calls.shown)
+    train = [pair.input for pair in split.train.pairs if pair.input in shown]
+    assert len(train) > 5, "examples were shown"
+    assert not [text for text in test | dev if text in shown]
 
 
 def test_no_file_names_a_path_of_this_machine(places: Places) -> None:
@@ -244,7 +310,7 @@ def test_the_served_file_is_the_measured_one_or_refused(finished: Workspace) -> 
 # Cut off
 
 
-@pytest.mark.parametrize("at", [1, 5, 14, 24, 27, 60, 85, 131])
+@pytest.mark.parametrize("at", [1, 5, 14, 24, 60, 108, 109, 131, 200, 273])
 def test_interrupted_in_compare_the_next_run_asks_only_what_is_missing(
     places: Places, tmp_path: Path, at: int
 ) -> None:
@@ -260,7 +326,7 @@ def test_interrupted_in_a_batch_of_the_adapter_the_next_run_goes_on(
     check_continues(places, workspace, "compare", interrupt_batch=at)
 
 
-@pytest.mark.parametrize("at", [1, 2, 30, 55, 120, 162])
+@pytest.mark.parametrize("at", [1, 5, 30, 31, 55, 120, 280, 334])
 def test_interrupted_in_serve_the_next_run_asks_only_what_is_missing(
     places: Places, tmp_path: Path, at: int
 ) -> None:
@@ -269,8 +335,10 @@ def test_interrupted_in_serve_the_next_run_asks_only_what_is_missing(
 
 
 def check_continues(places: Places, workspace: Workspace, verb: str, **switch: int) -> None:
+    calls = Calls()
     with pytest.raises(KeyboardInterrupt):
-        walk(workspace, only=verb, **switch)
+        walk(workspace, only=verb, calls=calls, **switch)
+    assert calls.open == 0, "an interrupted step closes what it opened"
     assert workspace.state(verb).state == "half made" and "continues" in workspace.state(verb).why
     kept = {arm: len(replies) for arm, replies in replies_in(workspace).items()}
     calls = walk(workspace, only=verb)
@@ -279,17 +347,25 @@ def check_continues(places: Places, workspace: Workspace, verb: str, **switch: i
     whole = timeless(Workspace(places.finished))
     found = timeless(workspace)
     assert found == {arm: whole[arm] for arm in found} and found
+    ours, theirs = workspace.made(verb), Workspace(places.finished).made(verb)
+    assert ours and theirs and ours.artifact == theirs.artifact
 
-    sizes = {arm: len(replies) for arm, replies in found.items() if arm.startswith(("base", "dev", "tuned"))}
-    if verb == "serve":
-        sizes = {arm: size for arm, size in sizes.items() if arm.startswith("tuned")}
-    missing = {arm: size - kept.get(arm, 0) for arm, size in sizes.items()}
-    warm_up = sum(3 for arm in missing if missing[arm])
-    first_calls = len(calls.loaded) if verb == "serve" else 0
-    assert len(calls.asked) == sum(missing.values()) + warm_up + first_calls
+    asked = [arm for arm in found if arm.startswith("dev-") or arm in ASKED] if verb == "compare" else SERVED
+    sizes = {arm: len(found[arm]) for arm in asked if arm != "adapter"}
+    missing = sum(size - kept.get(arm, 0) for arm, size in sizes.items())
+    warm_up = sum(warm_ups(arm, size, kept.get(arm, 0)) for arm, size in sizes.items())
+    beside = len(GGUF) + 1 + LOAD if verb == "serve" else 0  # the first call of every file; the load point
+    assert len(calls.asked) == missing + warm_up + beside
     if verb == "compare":
         assert sum(len(batch) for batch in calls.batches) == 50 - kept.get("adapter", 0)
     assert len({entry.plan_digest for entry in ledger(workspace)}) == 1, "going on is not another round"
+
+
+def warm_ups(arm: str, size: int, kept: int) -> int:
+    """Calls before the clock counts: at each rung of the search, and once for the test."""
+    halving = arm.startswith("dev-") and not arm.endswith("-constrained")
+    rungs = [upto for upto in (3, 6, 10) if upto <= size] if halving else [size]
+    return sum(min(WARM_UP, upto) for upto in rungs if upto > kept)
 
 
 def test_a_story_interrupted_again_and_again_ends_with_the_same_verdict(
@@ -298,11 +374,11 @@ def test_a_story_interrupted_again_and_again_ends_with_the_same_verdict(
     workspace, interrupts = copied(places.tuned, tmp_path), 0
     for _ in range(30):
         try:
-            walk(workspace, interrupt_ask=45)
+            walk(workspace, interrupt_ask=90)
             break
         except KeyboardInterrupt:
             interrupts += 1
-    assert 4 <= interrupts < 30
+    assert 6 <= interrupts < 30
     assert timeless(workspace) == timeless(Workspace(places.finished))
     counts = Counter(reply.item_id for reply in replies_in(workspace)["base-0-shot"])
     assert set(counts.values()) == {1}
@@ -334,10 +410,10 @@ def test_interrupted_in_training_with_other_settings_it_begins_anew(tmp_path: Pa
 
 def test_interrupted_with_again_the_same_command_continues(finished: Workspace) -> None:
     with pytest.raises(KeyboardInterrupt):
-        walk(finished, only="serve", again=True, interrupt_ask=40)
-    kept = len(replies_in(finished)["tuned-f16"])
+        walk(finished, only="serve", again=True, interrupt_ask=80)
+    kept = sum(len(replies_in(finished)[arm]) for arm in SERVED)
     calls = walk(finished, only="serve", again=True)
-    assert kept > 30 and len(calls.asked) == 150 - kept + 3 * 3 + 3
+    assert kept == 79 - 4 - 5 * WARM_UP and len(calls.asked) == 250 - kept + 4 + 5 * WARM_UP + LOAD
 
 
 # Refusals

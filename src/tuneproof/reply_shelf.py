@@ -20,23 +20,28 @@ LEDGER = "ledger.jsonl"
 class Replies:
     """The replies of one arm, a line each, on disk before the next question is asked; a `ReplyLog`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, kept: Path | None = None) -> None:
+        self._path, self._kept = path, kept
 
     def replies(self) -> dict[str, Reply]:
         """Return the replies that are whole; a line torn by a crash is dropped from the file."""
-        if not self._path.exists():
-            return {}
-        data = self._path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]  # bytes: a line can be torn inside a character
-        if whole != data:
-            atomic_write(self._path, whole)
-        text = whole.decode("utf-8", errors="replace")
+        text = _whole(self._path).decode("utf-8", errors="replace")
         return {reply.item_id: reply for reply in rows_of(text, Reply, self._path.name)}
 
     def append(self, reply: Reply) -> None:
-        """Store one reply durably."""
-        append_line(self._path, canonical_json(reply.model_dump(mode="json", exclude_defaults=True)))
+        """Store one reply durably, and once more where a comparison that is begun anew finds it."""
+        line = canonical_json(reply.model_dump(mode="json", exclude_defaults=True))
+        for path in filter(None, (self._path, self._kept)):
+            append_line(path, line)
+
+
+def _whole(path: Path) -> bytes:
+    """Return the lines of a file that are whole; one torn by a crash is dropped from the file."""
+    data = path.read_bytes() if path.exists() else b""
+    whole = data[: data.rfind(b"\n") + 1]  # bytes: a line can be torn inside a character
+    if whole != data:
+        atomic_write(path, whole)
+    return whole
 
 
 class TestDesk:
@@ -58,22 +63,28 @@ class TestDesk:
         record_access(self._workspace, f"tuneproof {self._verb}", arm, plan_digest)
 
     def log(self, arm: str, key: str = "") -> Replies:
-        """Open an arm's replies, with those that were kept under the same key."""
+        """Open an arm's replies, with those that were kept under the same key.
+
+        Each is kept as it comes: after a wrong key or a spend limit task.yaml may change, which empties the
+        step's folder, and what was answered is paid for.
+        """
         path = self._path(arm)
-        if key:
-            self._keys[arm] = key
-            kept = self._kept(arm, key)
-            if kept.exists() and not path.exists():
-                atomic_write(path, kept.read_bytes())
-        return Replies(path)
+        if not key:
+            return Replies(path)
+        self._keys[arm] = key
+        kept = self._kept(arm, key)
+        kept.parent.mkdir(exist_ok=True)
+        there, other = (path, kept) if path.exists() else (kept, path)
+        if found := _whole(there):
+            atomic_write(other, found)
+        return Replies(path, kept)
 
     def keep(self) -> None:
         """Keep the replies for a comparison that is made again: a new metric asks no model again."""
         for arm, key in self._keys.items():
             if self._path(arm).exists():
-                kept = self._kept(arm, key)
-                kept.parent.mkdir(exist_ok=True)
-                atomic_write(kept, self._path(arm).read_bytes())
+                self._kept(arm, key).parent.mkdir(exist_ok=True)
+                atomic_write(self._kept(arm, key), self._path(arm).read_bytes())
 
     def _path(self, arm: str) -> Path:
         return self._workspace.folder(self._verb) / "replies" / f"{arm}.jsonl"

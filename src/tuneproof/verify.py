@@ -9,7 +9,7 @@ from tuneproof.console import Tell
 from tuneproof.errors import LockBroken
 from tuneproof.making import Bench, Outside
 from tuneproof.pages import report_input
-from tuneproof.reply_shelf import dev_replies, every_reply, rounds
+from tuneproof.reply_shelf import dev_replies, every_reply, ledger, rounds
 from tuneproof.report import render_html, render_markdown
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps.judge import Evidence, judge
@@ -56,7 +56,9 @@ def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
             made_at=stored.made_at,
         ),
     )
-    data = report_input(workspace, again)
+    # What was read of the test since, for example by an export, is no part of what was judged.
+    then = tuple(entry for entry in ledger(workspace) if entry.at <= stored.made_at)
+    data = report_input(workspace, again)._replace(ledger=then)
     texts = {
         "verdict.json": again.model_dump_json(indent=1) + "\n",
         "report.html": render_html(data),

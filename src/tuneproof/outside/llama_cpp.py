@@ -185,6 +185,8 @@ class LlamaRuntime:
     ) -> Answer:
         """Answer one chat at temperature 0, streamed; several threads may ask at once.
 
+        A character that the limit cuts in half is left out of the text.
+
         Args:
             messages: the chat.
             max_new_tokens: where the reply is cut.

@@ -168,10 +168,7 @@ def _api_arms(
         measured.replies.update(answered.replies)
         chosen[api.name] = answered.prompt
         trials += answered.trials
-        section = (
-            api.section.model_copy(update={"model": answered.arm.model}) if api.recorded else api.section
-        )
-        price = rest.price_of(section)
+        price = rest.price_of(_priced(api, answered.arm.model))
         if isinstance(price, str):
             unknown[api.name] = price
         else:
@@ -179,6 +176,17 @@ def _api_arms(
     if not any(api.name == "frontier" for api in rest.apis):
         measured.not_measured["frontier"] = "comparison.frontier in task.yaml names none"
     return chosen, trials, prices, unknown
+
+
+def _priced(api: ApiArm, model: str) -> EndpointSection:
+    """Say whose price it is: replies made elsewhere name their model, and so where it is sold."""
+    section = api.section
+    if api.recorded is None:
+        return section
+    # The section may say no more than the default: then a bare model id tells its provider.
+    bare = section.base_url is None and section.provider == "openai"
+    provider = EndpointSection.model_validate(model).provider if bare else section.provider
+    return section.model_copy(update={"model": model, "provider": provider})
 
 
 def _dev_rows(case: Case, split: Split) -> tuple[SplitRow, ...]:

@@ -25,6 +25,7 @@ from tuneproof.artifacts import (
     Reply,
     Serving,
     Split,
+    SplitRow,
     Timing,
 )
 from tuneproof.constraint import Constraint, constraint_of
@@ -203,13 +204,19 @@ def _ask(
                 askers[asked.name] = Asker(runtime, asked.chat, log, limit, asked.held, asked.only)
                 session.cold[asked.name] = cold
             session.engine.append(runtime.name)
-        stored = [bool(asker.log.replies()) for asker in askers.values()]
-        session.mixed.append(any(stored) and not all(stored))
+        session.mixed.append(_mixed(split.test.items, list(askers.values())))
         progress = desk.progress(f"{len(slots)} files in turns" if len(slots) > 1 else slots[0].file.name)
         answered = answer_in_turns(
             split.test.items, list(askers.values()), progress, seed=case.task_file.tuning.seed
         )
     session.replies.update(zip(askers, answered, strict=True))
+
+
+def _mixed(items: Sequence[SplitRow], askers: Sequence[Asker]) -> bool:
+    """Say whether arms answered at different times; a session that was cut off leaves one item half asked."""
+    known = [(asker.only, asker.log.replies()) for asker in askers]
+    halves = [{i.id in found for only, found in known if only is None or i.id in only} for i in items]
+    return sum(len(half) > 1 for half in halves) > 1
 
 
 @contextmanager

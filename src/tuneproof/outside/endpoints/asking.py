@@ -200,7 +200,7 @@ class ApiEndpoint:
             ms=None if heard.finish == "failed" else heard.ms,
             first_ms=heard.first_ms,
             attempts=calls,
-            model=heard.model or self._api.model,
+            model=self._clean(heard.model or self._api.model),
             at=now(),
             prompt_sha256=request.sha256,
             error=heard.error,
