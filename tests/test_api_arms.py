@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compare_sample import copied, new_project, no_waiting_for_the_disk, set_task, walk
+from compare_sample import copied, new_project, no_plots, no_waiting_for_the_disk, set_task, walk
 from fake_api import FakeApi, Seen
 from fakes import Calls, fake_task, hashed, label_of, wrong_label_of
 from tuneproof.api_arms import api_arms
@@ -27,7 +27,7 @@ BUDGET = 35
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast() -> Iterator[None]:
-    with no_waiting_for_the_disk():
+    with no_waiting_for_the_disk(), no_plots():
         yield
 
 

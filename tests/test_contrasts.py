@@ -374,3 +374,13 @@ def test_a_control_is_held_against_the_best_base_like_a_file() -> None:
         "blank-input": "FAIL",
     }
     assert found["shuffled-labels"].contrast == contrast_of(scored, "control-shuffled-labels", "base")
+
+
+def test_a_control_that_learned_the_commonest_answer_is_held_against_that_answer() -> None:
+    n = 50
+    right = {"base": flags(n, range(5)), "majority": flags(n, range(20)), "control-blank-input": flags(n, range(20))}
+    scored = scored_of(right)
+    control = controls_of(scored, scored.results["base"])[0]
+    assert (control.contrast.against, control.outcome) == ("majority", "INCONCLUSIVE")
+    leak = scored_of(right | {"control-blank-input": flags(n, range(40))})
+    assert controls_of(leak, leak.results["base"])[0].outcome == "PASS"

@@ -184,7 +184,8 @@ def _live(ask: Ask, api: ApiArm, endpoint: Endpoint) -> Answered:
     requests = requests_for(ask.of, section, chosen, ask.of.split.test.items)
     replies = _repeats(ask, api, endpoint, requests)
     model = next((r.model for r in replies[api.name] if r.model), section.model)
-    return Answered(_arm(api, chosen, model, endpoint.name), replies, trials, chosen.name)
+    arm = _arm(api, chosen, model, endpoint.name).model_copy(update={"note": " ".join(endpoint.notes)})
+    return Answered(arm, replies, trials, chosen.name)
 
 
 def _repeats(

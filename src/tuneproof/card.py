@@ -68,6 +68,8 @@ class CardInput(NamedTuple):
     tuneproof_version: str
     hub_id: str
     """For example `USER/licenses-GGUF`."""
+    override: str = ""
+    """Why files go up whose gate is not passed; a person wrote it."""
 
 
 def render_card(data: CardInput) -> str:
@@ -180,7 +182,7 @@ def _blank_cells(lines: Sequence[tuple[int, str]]) -> list[str]:
 def _published(data: CardInput) -> tuple[Published, ...]:
     """Join each file with its rung, its arm and its gate."""
     rungs = {rung.file.name: rung for rung in data.ladder.files}
-    arms = {arm.arm.file: arm for arm in data.verdict.arms}
+    arms = {arm.arm.file: arm for arm in data.verdict.arms if not arm.arm.constrained}
     gates = {gate.file: gate for gate in data.verdict.gates}
     for file in data.files:
         known = file.name in rungs and file.name in arms and file.name in gates
@@ -206,9 +208,15 @@ def _short_names(data: CardInput, served: ArmResult) -> dict[str, object]:
         "leaks": data.split.leaks,
         "parity": data.serving.parity,
         "served": served,
+        "test_used": _tests_used(data.verdict),
+        "not_passed": [gate.file for gate in data.verdict.gates if gate.outcome != "PASS"],
         "confidence": f"{100 * data.case.task_file.gate.confidence:g} %",
         "dev_loss": "not measured" if dev_loss is None else f"{dev_loss:.4f}",
     }
+
+
+def _tests_used(verdict: Verdict) -> str:
+    return " or ".join(sorted({gate.contrast.test for gate in verdict.gates}))
 
 
 def _tables(data: CardInput, published: Sequence[Published]) -> dict[str, object]:

@@ -32,6 +32,7 @@ from tuneproof.reply_shelf import every_reply, in_test_order, ledger, replies_of
 from tuneproof.report import ReportInput, render_html, render_markdown, table_markdown
 from tuneproof.scoring import Scorer
 from tuneproof.shelves import put, take, take_case, take_reviewed, take_split
+from tuneproof.steps.judge import served_arm
 from tuneproof.steps.publish import ReleasePlan, plan_release, publish, release_texts
 from tuneproof.workspace import Workspace
 
@@ -140,7 +141,7 @@ Records = tuple[Case, Split, Adapter, Ladder, Serving, Verdict]
 def _card(workspace: Workspace, plan: ReleasePlan, records: Records, scorer: Scorer) -> str:
     case, split, adapter, ladder, serving, verdict = records
     reviewed: Reviewed = take_reviewed(workspace)
-    served = next(a for a in serving.arms if a.arm.file == serving.model_file)
+    served = served_arm(serving.arms, serving)
     right, wrong = _right_and_wrong(workspace, split, served, scorer)
     if not right:
         raise NotReady(
@@ -163,6 +164,7 @@ def _card(workspace: Workspace, plan: ReleasePlan, records: Records, scorer: Sco
             table=main_table(case, verdict),
             tuneproof_version=__version__,
             hub_id=f"USER/{plan.model_name}-GGUF",
+            override=plan.override,
         )
     )
 

@@ -169,7 +169,11 @@ def _arms_table(data: ReportInput) -> Table:
     grouped = any(result.cluster_interval for result in verdict.arms)
     interval = "Wilson score" + (", or the bootstrap over groups where that is wider" if grouped else "")
     interval += "; of a mean, percentile bootstrap" if graded else ""
-    served = {i for i, a in enumerate(verdict.arms) if a.arm.file == data.serving.model_file}
+    served = {
+        i
+        for i, a in enumerate(verdict.arms)
+        if a.arm.file == data.serving.model_file and not a.arm.constrained
+    }
     caption = (
         f"Every arm on the same frozen test items. Interval: {interval}. Latency: wall time at the client, "
         f"one call at a time. USD for 1,000 calls. In bold: the served file, {data.serving.model_file}."

@@ -13,22 +13,44 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sample import MACHINE, N, sample_adapter, sample_case, sample_ladder, sample_split
-from tuneproof.arms import result_of
-from tuneproof.artifacts import Arm, Comparison, Parity, Reply, Serving, ShotTrial, Verdict
+from tuneproof.arms import Table, result_of
+from tuneproof.artifacts import (
+    Arm,
+    Case,
+    Comparison,
+    Parity,
+    Price,
+    PriceUsed,
+    Reply,
+    Serving,
+    Split,
+    TaskFile,
+    Verdict,
+)
 from tuneproof.errors import LockBroken, TuneproofError
+from tuneproof.eval_plan import plan_of
+from tuneproof.resampling import cluster_difference_interval, sign_flip_p
 from tuneproof.scoring import scorer_of
 from tuneproof.statistics import gate, mid_p_mcnemar, tango, wilson
-from tuneproof.steps.compare import plan_of
 from tuneproof.steps.judge import Evidence, judge
+from tuneproof.timings import timing_of
 from tuneproof.verdict_text import percent, points, span
 
-CASE, SPLIT = sample_case(), sample_split()
+
+def each_its_own_group(split: Split) -> Split:
+    """The sample without twins: then mid-p McNemar and Tango's interval decide, as the tests below compute."""
+    items = tuple(item.model_copy(update={"group": item.id}) for item in split.test.items)
+    return split.model_copy(update={"test": split.test.model_copy(update={"items": items})})
+
+
+CASE, SPLIT = sample_case(), each_its_own_group(sample_split())
 ADAPTER = sample_adapter().model_copy(update={"train_rows": len(SPLIT.train.pairs)})
-PLAN = plan_of(CASE, SPLIT, ADAPTER, files={}).digest
+PLAN = plan_of(CASE, SPLIT, ADAPTER, files={}, extra_tunes={})
 SCORER = scorer_of(CASE.task_file)
 ARMS = {
     "base-0-shot": ("base", "base.gguf", 0),
-    "base-5-shot": ("base", "base.gguf", 5),
+    "base-best": ("base", "base.gguf", 5),
+    "base-constrained": ("base", "base.gguf", 5),
     "adapter": ("tuned", "adapter_model.safetensors", 0),
     "majority": ("rival", None, 0),
     "nearest-neighbour": ("rival", None, 0),
@@ -36,11 +58,14 @@ ARMS = {
     "tuned-f16": ("tuned", "sample-f16.gguf", 0),
     "tuned-q8_0": ("tuned", "sample-Q8_0.gguf", 0),
     "tuned-q4_k_m": ("tuned", "sample-Q4_K_M.gguf", 0),
+    "tuned-constrained": ("tuned", "sample-Q8_0.gguf", 0),
 }
 SERVED = "tuned-q8_0"
+FRONTIER = PriceUsed(model="m", price=Price(input_mtok=300.0, output_mtok=1_500.0), source="task.yaml")
 GOOD: dict[str, Collection[int]] = {
     "base-0-shot": (),
-    "base-5-shot": range(10),
+    "base-best": range(10),
+    "base-constrained": range(9),
     "adapter": range(120),
     "majority": range(15),
     "nearest-neighbour": range(60),
@@ -48,6 +73,7 @@ GOOD: dict[str, Collection[int]] = {
     "tuned-f16": range(121),
     "tuned-q8_0": range(2, 120),
     "tuned-q4_k_m": range(2, 110),
+    "tuned-constrained": range(2, 121),
 }
 """Arm → places of the items it has right: the gate is passed and every rival beaten."""
 
@@ -68,14 +94,23 @@ def replies(arm: str, right: Collection[int]) -> tuple[Reply, ...]:
 
 
 def evidence(
-    right: dict[str, Collection[int]] | None = None, *, not_measured: dict[str, str] | None = None
+    right: dict[str, Collection[int]] | None = None,
+    *,
+    not_measured: dict[str, str] | None = None,
+    case: Case = CASE,
+    split: Split = SPLIT,
 ) -> Evidence:
-    """What the steps before would have stored, were these the right answers of each arm."""
+    """What the steps before would have stored, were these the right answers of each arm.
+
+    An arm `frontier` among them is one behind an API, with a price.
+    """
+    plan = plan_of(case, split, ADAPTER, files={}, extra_tunes={})
     stored = {name: replies(name, places) for name, places in (GOOD | (right or {})).items()}
+    prices = {"frontier": FRONTIER} if "frontier" in stored else {}
+    arms = ARMS | {name: ("frontier", None, 0) for name in prices}
     results = {
         name: result_of(
-            CASE,
-            SCORER,
+            Table(case, split, SCORER),
             Arm.model_validate(
                 {
                     "name": name,
@@ -84,23 +119,32 @@ def evidence(
                     "engine": "e",
                     "file": file,
                     "shots": shots,
+                    "constrained": name.endswith("-constrained"),
                 }
             ),
-            SPLIT,
-            stored[name],
+            stored,
+            price=prices.get(name),
         )
-        for name, (kind, file, shots) in ARMS.items()
+        for name, (kind, file, shots) in arms.items()
     }
     parity = Parity(prompts=N, text_equal=N, tokens_equal=N, one_bos=True)
     comparison = Comparison(
-        plan_digest=PLAN,
+        plan_digest=plan.digest,
         arms=tuple(result for name, result in results.items() if not name.startswith("tuned-")),
-        shot_trials=(ShotTrial(shots=5, correct=2, parse_failures=0, n=40),),
-        chosen_shots=5,
+        trials=(),
+        chosen={"base-0-shot": "plain-0", "base-best": "turns-5", "base-constrained": "turns-5"},
+        budget="2 prompt variants",
         parity=parity,
         not_measured={"frontier": "no key"} if not_measured is None else not_measured,
         machine=MACHINE,
+        prices=prices,
     )
+    stored |= {"base-again": stored["base-best"], "load-4": stored[SERVED]}
+    timings = [
+        timing_of(SERVED, stored[SERVED], interleaved=True, cold_start_ms=1.0),
+        timing_of("base-again", stored["base-again"], interleaved=True),
+        timing_of("load-4", stored["load-4"], concurrency=4, wall_s=9.0),
+    ]
     serving = Serving(
         runtime="r",
         model_file="sample-Q8_0.gguf",
@@ -108,23 +152,35 @@ def evidence(
         parity=parity,
         arms=tuple(result for name, result in results.items() if name.startswith("tuned-")),
         cold_start_ms=1.0,
-        plan_digest=PLAN,
+        plan_digest=plan.digest,
         machine=MACHINE,
+        timings=tuple(timing for timing in timings if timing is not None),
+        repeated=N,
+        repeated_equal=N,
     )
     return Evidence(
         comparison=comparison,
         serving=serving,
         ladder=sample_ladder(),
         replies=stored,
+        dev_replies={},
         rounds=3,
         adapter=ADAPTER,
-        files={},
+        plan=plan,
         scorer=SCORER,
+        made_at="2026-11-24T12:00:00+00:00",
     )
 
 
 def verdict(right: dict[str, Collection[int]] | None = None, **fields: dict[str, str]) -> Verdict:
     return judge(CASE, SPLIT, evidence(right, **fields))
+
+
+def case_with(**changes: dict[str, object]) -> Case:
+    fields = CASE.task_file.model_dump()
+    for section, values in changes.items():
+        fields[section] |= values
+    return CASE.model_copy(update={"task_file": TaskFile.model_validate(fields)})
 
 
 # The decision
@@ -179,14 +235,14 @@ def test_every_rival_must_be_beaten_and_not_only_the_one_that_is_closest() -> No
 
 @pytest.mark.parametrize("missing", [{}, {"frontier": "no key"}])
 def test_a_gate_that_is_not_decided_leaves_too_little_evidence(missing: dict[str, str]) -> None:
-    made = verdict({"base-5-shot": range(1, 118)}, not_measured=missing)
+    made = verdict({"base-best": range(1, 118)}, not_measured=missing)
     assert (made.gate, made.decision) == ("INCONCLUSIVE", "not_enough_evidence")
     assert "not shown to beat its own base" in made.headline
 
 
 @pytest.mark.parametrize("rival", [range(15), range(190)])
 def test_a_tune_worse_than_its_base_means_stay_whatever_else_is_true(rival: Collection[int]) -> None:
-    made = verdict({"base-5-shot": range(170), "majority": rival})
+    made = verdict({"base-best": range(170), "majority": rival})
     assert (made.gate, made.decision) == ("FAIL", "stay")
     assert "not better than its own base" in made.headline
 
@@ -202,9 +258,9 @@ def test_the_gate_of_the_served_file_decides_and_each_file_has_its_own() -> None
     assert verdict({SERVED: range(10)}).gate == "INCONCLUSIVE"
 
 
-@pytest.mark.parametrize("best", ["base-0-shot", "base-5-shot"])
+@pytest.mark.parametrize("best", ["base-0-shot", "base-best"])
 def test_the_tune_is_held_against_the_base_that_did_best(best: str) -> None:
-    made = verdict({"base-0-shot": range(20), "base-5-shot": range(20), best: range(40)})
+    made = verdict({"base-0-shot": range(20), "base-best": range(20), best: range(40)})
     assert {g.contrast.against for g in made.gates} == {best}
 
 
@@ -216,13 +272,13 @@ def test_a_tune_that_learned_shuffled_labels_never_passes() -> None:
     for seed in range(20):
         shuffled = random.Random(seed).sample(outputs, N)
         right = [i for i, output in enumerate(outputs) if shuffled[i] == output]
-        outcomes.append(verdict({SERVED: right, "base-5-shot": chance}).gate)
+        outcomes.append(verdict({SERVED: right, "base-best": chance}).gate)
     assert len(outcomes) == 20
     assert "PASS" not in outcomes
 
 
 def test_a_copy_of_the_base_does_not_pass() -> None:
-    made = verdict({SERVED: range(77), "base-5-shot": range(77)})
+    made = verdict({SERVED: range(77), "base-best": range(77)})
     assert (made.gate, made.decision) == ("INCONCLUSIVE", "not_enough_evidence")
 
 
@@ -259,25 +315,25 @@ def test_files_are_held_against_the_one_that_they_were_made_from() -> None:
 
 def test_fixed_and_broken_items_are_all_shown_with_both_replies() -> None:
     made = verdict()
-    served, base = set(GOOD[SERVED]), set(GOOD["base-5-shot"])
+    served, base = set(GOOD[SERVED]), set(GOOD["base-best"])
     ids = [item.id for item in SPLIT.test.items]
     assert [c.item_id for c in made.fixed] == [ids[i] for i in sorted(served - base)]
     assert [c.item_id for c in made.broken] == [ids[i] for i in sorted(base - served)] == ids[:2]
     for changed in made.broken:
         assert changed.tuned_reply == f"wrong by {SERVED}"
         assert changed.base_reply.strip() == changed.expected
-    assert {c.base_reply for c in made.fixed} == {"wrong by base-5-shot"}
+    assert {c.base_reply for c in made.fixed} == {"wrong by base-best"}
 
 
 def test_the_paragraph_says_the_numbers_of_the_table() -> None:
     made = verdict()
     arms = {a.arm.name: a for a in made.arms}
-    served, base = arms[SERVED], arms["base-5-shot"]
+    served, base = arms[SERVED], arms["base-best"]
     gate_of = next(g for g in made.gates if g.file == "sample-Q8_0.gguf").contrast
     closest = min(made.rivals, key=lambda c: c.difference)
     said = [
         f"On {N} held-out items the tuned model (the tuned-q8_0) has {percent(served.rate)} exact match",
-        f"(95 % interval {span(served.interval)}) and its best base (the base-5-shot) {percent(base.rate)}",
+        f"(95 % interval {span(served.interval)}) and its best base (the base-best) {percent(base.rate)}",
         f"({span(base.interval)})",
         f"The gate of sample-Q8_0.gguf is PASS: better than its best base: {gate_of.wins} won and "
         f"{gate_of.losses} lost of {N} items, {points(gate_of.difference)}",
@@ -318,7 +374,7 @@ def test_points_carry_their_sign(share: float, text: str) -> None:
 # Evidence that does not add up
 
 
-@pytest.mark.parametrize("arm", ["base-5-shot", "tfidf-logistic", "adapter", SERVED])
+@pytest.mark.parametrize("arm", ["base-best", "tfidf-logistic", "adapter", SERVED])
 @pytest.mark.parametrize(
     "edit",
     [

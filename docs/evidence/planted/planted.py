@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """One small invented task, planted four ways → what the gate and the verdict make of each.
 
-    .venv/bin/python docs/evidence/planted/planted.py --projects runs/planted     # about 15 minutes on 2 cores
+    .venv/bin/python docs/evidence/planted/planted.py --projects runs/planted     # about 15 minutes
 
-Real weights and the real commands. A note of random words names one of twelve goods; the answer is the code of
-that good. The four projects differ in what is written in `CASES`. Writes `docs/evidence/planted.md`.
+Real weights and the real commands. A note of random words names one of twelve goods; the answer is the
+code of that good. The four projects differ in what is written in `CASES`. Writes `docs/evidence/planted.md`.
 """
 
 from __future__ import annotations
@@ -134,8 +134,9 @@ def page(projects: Path) -> str:
         [
             "# Planted cases",
             "",
-            "Made by [planted/planted.py](planted/planted.py): one invented task with real weights, planted four ways.",
-            "Won : lost is the served file against its best base. Exit codes: 0 done, 3 the gate is not passed.",
+            "Made by [planted/planted.py](planted/planted.py): one invented task with real weights, planted",
+            "four ways. Won : lost is the served file against its best base. Exit codes: 0 done, 3 the gate is",
+            "not passed.",
             "",
             "| case | changed in task.yaml | won : lost | gate | exit code | advice | verdict |",
             "|---|---|---|---|---|---|---|",

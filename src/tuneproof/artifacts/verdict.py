@@ -180,7 +180,7 @@ class FailureCluster(Record):
     n: int
     """How many."""
     items: tuple[str, ...]
-    """The first of them, by id."""
+    """All of them, by id."""
 
 
 class Gate(Record):

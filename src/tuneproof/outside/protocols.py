@@ -70,6 +70,10 @@ class Endpoint(Protocol):
     name: str
     """For example `OpenAI-compatible API at api.openai.com`."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the API refused and was left out, a sentence each."""
+
     def ask(self, request: Request) -> Reply:
         """Answer one request, with its times, tokens and attempts.
 

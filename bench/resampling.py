@@ -1,31 +1,20 @@
 """Our sign flips and BCa interval against scipy's own, on the same 200 items in the same run.
 
-    .venv/bin/python bench/statistics.py
+    .venv/bin/python bench/resampling.py
 
 Prints a table and one JSON line. Scipy runs vectorised, its fastest form, with as many draws as ours.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import platform
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-if __name__ == "statistics":
-    # Another script of this folder imports the standard library's module of this name: hand it over.
-    _path = Path(sysconfig.get_path("stdlib")) / "statistics.py"
-    _spec = importlib.util.spec_from_file_location("statistics", _path)
-    assert _spec is not None and _spec.loader is not None
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["statistics"] = _module
-    _spec.loader.exec_module(_module)
 
 ITEMS, SIGNS, DRAWS, REPEATS = 200, 20_000, 10_000, 7
 
