@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/judge.py demo
 
-Prints a table and one JSON line. The target is under 5 s for 200 items and 8 arms on 2 cores; the ratio to the
-time that reading the same replies takes says how much of it is arithmetic.
+Prints a table and one JSON line. The target is under 5 s for 200 items and 8 arms on 2 cores; the
+ratio to the time of reading the same replies says how much of it is arithmetic.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tuneproof.console import Tell
 from tuneproof.making import Bench
 from tuneproof.outside.real import real_outside
 from tuneproof.pages import report_input
-from tuneproof.report import render_html, render_markdown
 from tuneproof.reply_shelf import dev_replies, every_reply, rounds
+from tuneproof.report import render_html, render_markdown
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps.judge import Evidence, judge
 from tuneproof.workspace import Workspace

@@ -25,6 +25,7 @@ from tuneproof.scoring import normalise
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps import STEPS, Step, step_of
 from tuneproof.story import Outside, story
+from tuneproof.verdict_text import first_remedy
 from tuneproof.workspace import Workspace
 
 FULL = {"rows": "null", "epochs": "4"}
@@ -219,10 +220,10 @@ def _example_input(workspace: Workspace) -> str:
 def _stop_unless_passed(workspace: Workspace, verdict: Verdict) -> None:
     """Give a script the gate as exit code 3, after everything was told."""
     if verdict.gate != "PASS":
+        report = f"{workspace.shown(workspace.root)}/9-verdict/report.html"
         raise GateNotPassed(
             f"The gate of the served file is {verdict.gate}.",
-            remedy=f"Read {workspace.shown(workspace.root)}/9-verdict/report.html; more pairs or more "
-            "training may change it.",
+            remedy=" ".join(filter(None, (first_remedy(verdict), f"Then read {report}."))),
         )
 
 

@@ -134,9 +134,9 @@ def page(projects: Path) -> str:
         [
             "# Planted cases",
             "",
-            "Made by [planted/planted.py](planted/planted.py): one invented task with real weights, planted",
-            "four ways. Won : lost is the served file against its best base. Exit codes: 0 done, 3 the gate is",
-            "not passed.",
+            "Made by [planted/planted.py](planted/planted.py): one invented task with real weights,",
+            "planted four ways. Won : lost is the served file against its best base. Exit codes: 0 done,",
+            "3 the gate is not passed.",
             "",
             "| case | changed in task.yaml | won : lost | gate | exit code | advice | verdict |",
             "|---|---|---|---|---|---|---|",

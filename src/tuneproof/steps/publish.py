@@ -130,8 +130,8 @@ def plan_release(
     if not files:
         raise GateNotPassed(
             "No GGUF file passed its own gate: " + "; ".join(f"{n}: {why}" for n, why in reasons.items()),
-            remedy="Read 9-verdict/report.md; review more pairs or change `tuning` in task.yaml, then "
-            "`tuneproof tune`. Nothing is published without a PASS, or a reason that the card prints: "
+            remedy="tuneproof review --reread 50, then 9-verdict/report.md; only then `tuning` in task.yaml. "
+            "Nothing is published without a PASS, or a reason that the card prints: "
             '`tuneproof publish --override "REASON"`.',
         )
     if serving.model_file not in {rung.file.name for rung in files}:
