@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fakes import Calls, fake_outside, fake_task, label_of
-from tuneproof import pages
+from tuneproof import pages, verify
 from tuneproof.artifacts import Reply, SplitRow
 from tuneproof.console import Tell
 from tuneproof.outside.endpoints import endpoint_for
@@ -36,7 +36,8 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 def no_plots() -> Iterator[None]:
     """The page in HTML is half of the time of a pass; tests that do not look at it leave it out."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "render_html", lambda _data: "")
+        for module in (pages, verify):
+            patch.setattr(module, "render_html", lambda _data: "")
         yield
 
 

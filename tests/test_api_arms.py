@@ -1,4 +1,4 @@
-"""Arms behind an API: measured over a loopback server, with faults in between, and left out where unmeasured."""
+"""Arms behind an API: measured over a loopback server, with faults between, left out where unmeasured."""
 
 from __future__ import annotations
 
@@ -138,7 +138,11 @@ def test_three_providers_are_rows_with_repeats_prices_prompts_and_times(workspac
     arms = {a.arm.name: a for a in comparison.arms}
     right = sum(answer(item.input) == item.output for item in split.test.items)
     assert 40 <= right < 50
-    for name, kind, repeats in (("frontier", "frontier", 3), ("clod", "endpoint", 1), ("own-server", "endpoint", 2)):
+    for name, kind, repeats in (
+        ("frontier", "frontier", 3),
+        ("clod", "endpoint", 1),
+        ("own-server", "endpoint", 2),
+    ):
         result = arms[name]
         assert (result.arm.kind, result.correct, result.n) == (kind, right, ITEMS), name
         assert result.repeat_rates == ((right / ITEMS,) * repeats if repeats > 1 else ()), name
@@ -163,12 +167,16 @@ def test_three_providers_are_rows_with_repeats_prices_prompts_and_times(workspac
     assert arms["frontier"].usd_per_1000 == pytest.approx(usd, rel=0.2) and usd > 0
     assert arms["clod"].usd_per_1000 is None and set(comparison.price_unknown) == {"clod", "own-server"}
     assert "under comparison.endpoints" in comparison.price_unknown["clod"]
-    verdict = take(workspace, "judge", Verdict)
+    check_verdict(take(workspace, "judge", Verdict))
+    noted = [entry.arm for entry in ledger(workspace)]
+    assert noted[:3] == ["frontier", "frontier-r2", "frontier-r3"], "asked before any local model"
+
+
+def check_verdict(verdict: Verdict) -> None:
+    """The frontier is a contrast that the plan names, the other endpoints are a family."""
     assert verdict.frontier is not None and [c.against for c in verdict.endpoints] == ["clod", "own-server"]
     assert all(c.p_holm is not None for c in verdict.endpoints) and verdict.frontier.p_holm is None
     assert verdict.frontier_equality is not None and verdict.costs is not None
-    noted = [entry.arm for entry in ledger(workspace)]
-    assert noted[:3] == ["frontier", "frontier-r2", "frontier-r3"], "asked before any local model"
 
 
 def test_faults_in_between_change_no_row(tuned: Path, tmp_path: Path) -> None:
@@ -307,19 +315,21 @@ def test_another_model_or_temperature_is_asked_anew_and_another_price_is_not(wor
         set_task(workspace, text.replace("model: big-1", "model: big-1\n    temperature: 0.7"))
         walk(workspace, until="judge")
         assert len(api.requests) == 2 * whole
-    costs = [
-        next(a.usd_per_1000 for a in v.arms if a.arm.name == "frontier") or 0.0 for v in (first, second)
-    ]
+    costs = [next(a.usd_per_1000 for a in v.arms if a.arm.name == "frontier") or 0.0 for v in (first, second)]
     assert costs[1] > costs[0] > 0
     assert take(workspace, "judge", Verdict).test_accesses == 2
 
 
 def test_replies_recorded_for_an_arm_that_task_yaml_does_not_know_are_refused(workspace: Workspace) -> None:
     case = take_case(workspace)
-    with pytest.raises(BadInput, match=r"recorded/nobody\.jsonl: task\.yaml has no endpoint 'nobody'") as stop:
+    with pytest.raises(
+        BadInput, match=r"recorded/nobody\.jsonl: task\.yaml has no endpoint 'nobody'"
+    ) as stop:
         api_arms(case, lambda _: pytest.fail("connected"), {"nobody": b"{}"})
     assert "comparison.endpoints" in stop.value.remedy
-    assert [a.name for a in api_arms(case, lambda _: pytest.fail("connected"), {"frontier": b"{}"})] == ["frontier"]
+    assert [a.name for a in api_arms(case, lambda _: pytest.fail("connected"), {"frontier": b"{}"})] == [
+        "frontier"
+    ]
     assert api_arms(case, lambda _: pytest.fail("connected"), {}) == []
     (workspace.root / "recorded").mkdir()
     (workspace.root / "recorded" / "nobody.jsonl").write_text("{}\n", encoding="utf-8")

@@ -29,7 +29,7 @@ from tuneproof.story import story
 from tuneproof.workspace import Workspace
 
 VERBS = [step.verb for step in STEPS]
-COMMANDS = {"demo", "run", *VERBS, "ask", "status", "doctor"}
+COMMANDS = {"demo", "run", *VERBS, "ask", "report", "status", "doctor"}
 
 
 class Said(NamedTuple):
@@ -111,7 +111,7 @@ def test_python_m_prints_the_version() -> None:
 def test_help_lists_every_command(run: Run) -> None:
     said = run("--help")
     listed = set(re.findall(r"(?m)^  ([a-z]+)  ", said.out.split("Commands:")[1]))
-    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 15
+    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 16
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -316,7 +316,7 @@ def test_json_of_the_verdict_has_the_gate_and_every_arm(run: Run, project: Path,
     verdict = json.loads(run("judge", "--project", project, "--json", at=tmp_path).out)
     assert verdict["gate"] == "PASS" and verdict["decision"] == "not_enough_evidence"
     arms = {arm["arm"]["name"]: (arm["correct"], arm["n"]) for arm in verdict["arms"]}
-    assert len(arms) == 9 and all(n == 50 for _, n in arms.values())
+    assert len(arms) == 11 and all(n == 50 for _, n in arms.values())
 
 
 def test_a_refusal_in_json_mode_leaves_stdout_empty(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Replies made elsewhere: exported requests, answered by a function in three formats, imported, in the table."""
+"""Replies made elsewhere: requests exported, answered in three formats, imported, and in the table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from compare_sample import copied, impatient, new_project, no_waiting_for_the_disk, set_task, walk
+from compare_sample import copied, impatient, new_project, no_plots, no_waiting_for_the_disk, set_task, walk
 from fakes import Calls, fake_outside, fake_task, hashed, label_of, wrong_label_of
 from tuneproof.artifacts import Comparison, Verdict
 from tuneproof.commands import run_run
@@ -30,7 +30,7 @@ Line = dict[str, Any]
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast() -> Iterator[None]:
-    with no_waiting_for_the_disk():
+    with no_waiting_for_the_disk(), no_plots():
         yield
 
 
@@ -84,7 +84,10 @@ def openai_batch(workspace: Workspace) -> list[Line]:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": answer(row["body"]["messages"][-1]["content"])},
+                    "message": {
+                        "role": "assistant",
+                        "content": answer(row["body"]["messages"][-1]["content"]),
+                    },
                     "finish_reason": "stop",
                 }
             ],
@@ -269,7 +272,12 @@ def test_an_unknown_arm_or_file_and_a_project_without_a_split_are_refused(
         run_export("nobody", workspace.root, as_json=True, outside=outside(workspace))
     with pytest.raises(BadInput, match=r"none\.jsonl does not exist") as stop:
         run_import(
-            tmp_path / "none.jsonl", "frontier", workspace.root, MADE, as_json=True, outside=outside(workspace)
+            tmp_path / "none.jsonl",
+            "frontier",
+            workspace.root,
+            MADE,
+            as_json=True,
+            outside=outside(workspace),
         )
     assert "--export frontier" in stop.value.remedy
     empty = new_project(tmp_path / "empty")

@@ -113,9 +113,7 @@ def test_a_contrast_counts_wins_and_losses_and_its_p_is_that_of_the_coins() -> N
     assert contrast.p_holm is None and contrast.value_difference is None
 
 
-@given(
-    st.integers(0, 15), st.integers(0, 15), st.integers(0, 15), st.randoms(use_true_random=False)
-)
+@given(st.integers(0, 15), st.integers(0, 15), st.integers(0, 15), st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_a_contrast_is_what_the_statistics_give_and_the_order_of_items_changes_nothing(
     wins: int, losses: int, both: int, chance: random.Random
@@ -123,8 +121,10 @@ def test_a_contrast_is_what_the_statistics_give_and_the_order_of_items_changes_n
     n = wins + losses + both + 5
     ours, theirs = pair(wins, losses, both, n)
     contrast = contrast_of(scored_of({"f16": ours, "base": theirs}), "f16", "base")
-    assert contrast.p_one_sided == pytest.approx(mid_p_mcnemar(wins, losses)) == pytest.approx(
-        binomial_mid_p(wins, losses)
+    assert (
+        contrast.p_one_sided
+        == pytest.approx(mid_p_mcnemar(wins, losses))
+        == pytest.approx(binomial_mid_p(wins, losses))
     )
     assert contrast.interval == tango(wins, losses, n)
     mixed = list(range(n))
@@ -214,7 +214,8 @@ def test_a_gate_fails_only_where_the_whole_interval_is_at_or_below_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wins", "losses", "outcome"), [(20, 2, "PASS"), (2, 20, "FAIL"), (8, 4, "INCONCLUSIVE"), (4, 8, "INCONCLUSIVE")]
+    ("wins", "losses", "outcome"),
+    [(20, 2, "PASS"), (2, 20, "FAIL"), (8, 4, "INCONCLUSIVE"), (4, 8, "INCONCLUSIVE")],
 )
 def test_the_items_that_are_needed_are_told_of_an_open_gate_alone(
     wins: int, losses: int, outcome: str
@@ -321,7 +322,11 @@ def test_files_are_tested_from_the_largest_down_until_one_is_not_shown() -> None
         ("Q5_K_M", "no loss seen", False),  # equal letter by letter, and still not claimed
         ("Q4_K_M", "loss", False),
     ]
-    assert steps_of(scored, ["q8_0", "q5_k_m", "q6_k", "q4_k_m"])[1] == ("Q5_K_M", "no loss worth noting", True)
+    assert steps_of(scored, ["q8_0", "q5_k_m", "q6_k", "q4_k_m"])[1] == (
+        "Q5_K_M",
+        "no loss worth noting",
+        True,
+    )
 
 
 def test_a_file_step_carries_flips_texts_and_lengths() -> None:
@@ -378,7 +383,11 @@ def test_a_control_is_held_against_the_best_base_like_a_file() -> None:
 
 def test_a_control_that_learned_the_commonest_answer_is_held_against_that_answer() -> None:
     n = 50
-    right = {"base": flags(n, range(5)), "majority": flags(n, range(20)), "control-blank-input": flags(n, range(20))}
+    right = {
+        "base": flags(n, range(5)),
+        "majority": flags(n, range(20)),
+        "control-blank-input": flags(n, range(20)),
+    }
     scored = scored_of(right)
     control = controls_of(scored, scored.results["base"])[0]
     assert (control.contrast.against, control.outcome) == ("majority", "INCONCLUSIVE")

@@ -36,6 +36,9 @@ PATTERNS = [
     r"(?:(?:a|b 1){2}-?){1,2}",
     r"[^a]{3}",
     r"a{2,}?(?: b{3,})*",
+    r"(?:a?b?){2,3}",
+    r"(?:a ?|b?)+(?:1?){2}",
+    r".{2,}",
 ]
 LATIN = st.characters(min_codepoint=1, max_codepoint=0xFF)
 ALPHABET = 'aAbBcdimtsS19 -+.,%^\\"]é\n'

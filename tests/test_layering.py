@@ -21,7 +21,6 @@ KNOW_THE_TEST = {
     "reply_shelf.py",
     "shelves.py",
     "steps/freeze.py",
-    "story.py",
 }
 """Modules that name the type of the test set: they make it, read it back, or measure on it."""
 
@@ -46,6 +45,28 @@ NOT_IN_STEPS = {
     "tuneproof.story",
     "tuneproof.workspace",
 }
+PURE = (
+    "answering.py",
+    "api_arms.py",
+    "arms.py",
+    "call_costs.py",
+    "constraint.py",
+    "contrasts.py",
+    "costs.py",
+    "eval_plan.py",
+    "planning.py",
+    "prompt_search.py",
+    "prompt_variants.py",
+    "request.py",
+    "resampling.py",
+    "rivals.py",
+    "scoring.py",
+    "slices.py",
+    "timings.py",
+    "verdict_rules.py",
+    "verdict_text.py",
+)
+"""Modules between the artifacts and the steps: what goes in decides what comes out."""
 OPEN_THE_DISK = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "unlink", "mkdir"}
 
 
@@ -124,6 +145,21 @@ def test_steps_never_touch_the_disk_the_terminal_or_the_project_folder() -> None
         assert not touched, f"{name_of(path)} opens files: {sorted(touched)}"
 
 
+@pytest.mark.parametrize("name", PURE)
+def test_what_lies_between_artifacts_and_steps_touches_no_disk_and_no_step(name: str) -> None:
+    imported = imports_of(SRC / name)
+    broken = {i for i in imported if under(i, NOT_IN_STEPS | {"tuneproof.steps", "tuneproof.reply_shelf"})}
+    outside = {
+        i for i in imported if under(i, {"tuneproof.outside"}) and not under(i, STEPS_MAY_IMPORT_OUTSIDE)
+    } - {"tuneproof.outside"}
+    assert not broken | outside, f"{name} imports {sorted(broken | outside)}"
+    touched = {(word, line) for word, line in names_in(SRC / name) if word in OPEN_THE_DISK}
+    # `api.open()` connects to an endpoint, which is handed in.
+    if name == "api_arms.py":
+        touched = {(word, line) for word, line in touched if word != "open"}
+    assert not touched, f"{name} opens files: {sorted(touched)}"
+
+
 def test_the_outside_knows_no_step_and_no_project_folder() -> None:
     allowed_story = {"outside/real.py"}
     for path in modules("outside"):
@@ -157,6 +193,12 @@ def test_only_who_needs_it_names_the_test_set() -> None:
         words = {found for found, _ in names_in(SRC / name)}
         assert not words & {"TestSet", "Item", "Split", "take_split", "TestDesk"}, name
         assert "test.jsonl" not in text, name
+    # These get a whole split, or refuse an item of the test; they must not read it.
+    for name in ("extra_tunes.py", "extra_kinds.py", "reread.py", "prompt_variants.py", "prompt_search.py"):
+        words = {found for found, _ in names_in(SRC / name)}
+        attributes = {node.attr for node in ast.walk(tree_of(SRC / name)) if isinstance(node, ast.Attribute)}
+        assert not words & {"TestSet", "TestDesk"} and "test" not in attributes, name
+        assert "test.jsonl" not in (SRC / name).read_text("utf-8"), name
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -12,14 +12,18 @@ from typing import NamedTuple
 
 import pytest
 
-import fakes
-from compare_sample import copied, impatient, new_project, no_plots, no_waiting_for_the_disk, walk
+from compare_sample import copied, impatient, new_project, no_plots, no_waiting_for_the_disk, reply_to, walk
 from fakes import Calls, fake_outside, is_lucky
+from sample import sample_case
 from tuneproof import cli
-from tuneproof.artifacts import Verdict
+from tuneproof.arms import Table, result_of
+from tuneproof.artifacts import Arm, ArmResult, Reply, Split, Verdict
+from tuneproof.commands_tune import run_extra_tunes
+from tuneproof.contrasts import Scored, gate_of
 from tuneproof.errors import GateNotPassed
 from tuneproof.outside import real
-from tuneproof.shelves import take
+from tuneproof.scoring import scorer_of
+from tuneproof.shelves import take, take_split
 from tuneproof.workspace import Workspace
 
 SEEDS = 20
@@ -134,55 +138,65 @@ def test_reading_again_prints_fifty_training_pairs_and_no_test_item(run: Run, wo
 # What must not work
 
 
-class OfSeed(NamedTuple):
-    """A stand-in tune whose share of right replies is drawn anew for every seed."""
-
-    salt: str
-
-    def __call__(self, text: str, share: int, *, salt: str) -> bool:
-        return is_lucky(text, share, salt=f"{self.salt} {salt}")
-
-
-def outcomes(
-    tuned: Path, to: Path, monkeypatch: pytest.MonkeyPatch, **how: object
-) -> Counter[str]:
+def gates_of(split: Split, *, tuned_share: int, base_share: int, copy: bool = False) -> Counter[str]:
+    """Gate a stand-in tune against a stand-in base on the test items, both drawn anew for every seed."""
+    table = Table(sample_case(), split, scorer_of(sample_case().task_file))
     found: Counter[str] = Counter()
-    at = copied(tuned, to / "project")
-    walk(at, until="compare", **how)
     for seed in range(SEEDS):
-        monkeypatch.setattr(fakes, "is_lucky", OfSeed(f"seed {seed}"))
-        for verb in ("compare", "quantize", "serve", "judge"):
-            at.forget(verb)
-        for path in (at.root / "replies").iterdir():
-            path.unlink()
-        walk(at, until="judge", **how)
-        found[take(at, "judge", Verdict).gate] += 1
+        replies: dict[str, list[Reply]] = {}
+        results: dict[str, ArmResult] = {}
+        for name, share in (("base", base_share), ("tuned", tuned_share)):
+            salt = f"{seed} base" if copy else f"{seed} {name}"
+            replies[name] = [
+                reply_to(i.id, i.output if is_lucky(i.input, share, salt=salt) else "zzz")
+                for i in split.test.items
+            ]
+            arm = Arm(name=name, title=name, kind="base" if name == "base" else "tuned", engine="x")
+            results[name] = result_of(table, arm, replies)
+        right = {name: table.right(each) for name, each in replies.items()}
+        found[gate_of(Scored(table, replies, right, results), "tuned", "base").outcome] += 1
     return found
 
 
-def test_a_tune_on_shuffled_labels_never_passes(
-    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such a tune is right by chance on one of eight labels, and so is a base that knows the form.
+def test_a_copy_of_the_base_is_inconclusive_for_each_of_twenty_seeds(tuned: Path) -> None:
+    split = take_split(Workspace(tuned))
+    assert gates_of(split, tuned_share=36, base_share=36, copy=True) == {"INCONCLUSIVE": SEEDS}
 
-    Each seed passes with a chance of 2.5 % at most, so 20 of 20 is what most runs of this test would see and
-    not all; its seeds are fixed, and it fails if the gate's level were 20 %.
+
+def test_shuffled_labels_pass_for_none_of_twenty_seeds_against_a_base_that_saw_examples(tuned: Path) -> None:
+    """One of eight labels is right by chance; the base with examples is right on 36 %."""
+    found = gates_of(take_split(Workspace(tuned)), tuned_share=12, base_share=36)
+    assert found["PASS"] == 0 and found["FAIL"] > SEEDS // 2 and sum(found.values()) == SEEDS
+
+
+def test_shuffled_labels_against_a_base_that_guesses_too_pass_no_more_often_than_the_level(
+    tuned: Path,
+) -> None:
+    """Two arms that guess are level: each seed passes with a chance of 2.5 % at most.
+
+    Three or more of twenty would then be seen with a chance of 1.3 %, and the seeds are fixed.
     """
-    found = outcomes(tuned, tmp_path, monkeypatch, tuned_share=12, base_share=12)
-    assert found["PASS"] == 0 and sum(found.values()) == SEEDS and found["FAIL"] > 0
+    found = gates_of(take_split(Workspace(tuned)), tuned_share=12, base_share=12)
+    assert found["PASS"] <= 2 and sum(found.values()) == SEEDS
 
 
-def test_a_copy_of_the_base_never_passes(
-    tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tune_that_works_passes_for_all_of_twenty_seeds(tuned: Path) -> None:
+    """Or the test above would show nothing."""
+    found = gates_of(take_split(Workspace(tuned)), tuned_share=85, base_share=36)
+    assert found == {"PASS": SEEDS}
+
+
+@pytest.mark.parametrize(("tuned_share", "base_share"), [(12, 12), (36, 6)])
+def test_a_shuffled_tune_and_a_copy_of_the_base_end_without_a_release(
+    workspace: Workspace, tuned_share: int, base_share: int
 ) -> None:
-    found = outcomes(tuned, tmp_path, monkeypatch, tuned_share=36, base_share=6)
-    assert found["PASS"] == 0 and sum(found.values()) == SEEDS
+    with pytest.raises(GateNotPassed):
+        walk(workspace, tuned_share=tuned_share, base_share=base_share)
+    assert take(workspace, "judge", Verdict).gate != "PASS" and not workspace.folder("publish").exists()
 
 
 def test_a_null_control_that_passes_blocks_the_release_and_the_verdict(workspace: Workspace) -> None:
     """The stand-in answers for every adapter, so the control works as well as the tune: a leak, planted."""
-    from tuneproof.commands_tune import run_extra_tunes
-
     calls = Calls()
     outside = impatient(fake_outside(workspace.root.parent, calls=calls))
     run_extra_tunes(None, "shuffled-labels", workspace.root, as_json=True, outside=lambda: outside)
@@ -193,14 +207,15 @@ def test_a_null_control_that_passes_blocks_the_release_and_the_verdict(workspace
     verdict = take(workspace, "judge", Verdict)
     assert [(c.name, c.outcome) for c in verdict.controls] == [("shuffled-labels", "PASS")]
     assert verdict.gate == "PASS" and verdict.decision == "not_enough_evidence"
-    assert "control" in verdict.headline and not workspace.folder("publish").exists()
+    assert (
+        "a tune on shuffled labels passes the gate too" in verdict.headline
+        and not workspace.folder("publish").exists()
+    )
 
 
 def test_seeds_beside_the_tune_are_arms_and_their_spread_is_in_the_verdict(
     workspace: Workspace,
 ) -> None:
-    from tuneproof.commands_tune import run_extra_tunes
-
     walk(workspace, until="judge")
     before = take(workspace, "judge", Verdict)
     outside = impatient(fake_outside(workspace.root.parent, weights="other "))

@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tuneproof.artifacts import Adapter, Serving, Verdict
+from tuneproof.artifacts import Adapter, Comparison, Serving, Verdict
 from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.outside.real import example_task
 from tuneproof.steps import STEPS
@@ -69,7 +70,6 @@ FILES = {
         for style in ("plain", "described")
         for held in ("", "-constrained")
     ),
-    "6-comparison/replies/base-best.jsonl",
     "6-comparison/replies/base-constrained.jsonl",
     "6-comparison/replies/majority.jsonl",
     "6-comparison/replies/nearest-neighbour.jsonl",
@@ -77,10 +77,7 @@ FILES = {
     f"7-gguf/{GGUF}",
     "7-gguf/ladder.json",
     "8-serve/Modelfile",
-    *(
-        f"8-serve/replies/{name}.jsonl"
-        for name in ("tuned-f16", "tuned-constrained", "base-again", "load-4")
-    ),
+    *(f"8-serve/replies/{name}.jsonl" for name in ("tuned-f16", "tuned-constrained", "base-again", "load-4")),
     "8-serve/serve.json",
     "9-verdict/report.html",
     "9-verdict/report.md",
@@ -93,6 +90,14 @@ FILES = {
     ),
     *(f"{step.folder}/made.json" for step in STEPS),
 }
+
+
+NOT_KEPT = {"majority", "nearest-neighbour", "tfidf-logistic", "load-4"}
+"""Replies that cost nothing, or must be made again as a whole."""
+
+
+def comparison(project: Path) -> Comparison:
+    return Comparison.model_validate_json((project / "6-comparison/comparison.json").read_text("utf-8"))
 
 
 def small_task() -> str:
@@ -141,7 +146,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_story_leaves_exactly_these_files_after_a_kill_in_training(project: Path) -> None:
     found = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
-    assert found == FILES
+    kept = {name for name in found if name.startswith("replies/")}
+    # Which prompt is best on ten dev pairs, all wrong, may differ by machine; then one arm more is measured.
+    best = {
+        f"6-comparison/replies/{name}.jsonl" for name in comparison(project).chosen if name == "base-best"
+    }
+    assert found - kept == FILES | best
+    asked = {Path(name).stem for name in FILES | best if "/replies/" in name} - NOT_KEPT
+    assert sorted(name.rpartition("-")[0] for name in kept) == sorted(f"replies/{name}" for name in asked)
 
 
 def test_the_curve_has_every_step_once_although_training_was_killed(project: Path) -> None:
@@ -158,7 +170,29 @@ def test_the_tuned_file_beats_its_base_and_the_runtime_saw_the_prompts_of_traini
     verdict = Verdict.model_validate_json((project / "9-verdict/verdict.json").read_text("utf-8"))
     assert serving.parity.tokens_equal == serving.parity.text_equal == serving.parity.prompts == 50
     assert verdict.gate == "PASS"
-    assert verdict.not_measured == {"frontier": "no key"}
+    assert verdict.not_measured == {"frontier": "comparison.frontier in task.yaml names none"}
+
+
+def test_constrained_replies_have_the_form_of_an_answer(project: Path) -> None:
+    task = yaml.safe_load((project / "task.yaml").read_text("utf-8"))
+    pattern = re.compile(task["task"]["answer_pattern"])
+    looked = 0
+    for name in ("6-comparison/replies/base-constrained.jsonl", "8-serve/replies/tuned-constrained.jsonl"):
+        for reply in map(json.loads, (project / name).read_text("utf-8").splitlines()):
+            if reply["finish"] == "stop":  # the limit may cut a reply inside an operator
+                assert pattern.fullmatch(reply["text"]), reply
+                looked += 1
+    assert looked > 50
+
+
+def test_all_files_were_timed_in_one_session_and_greedy_replies_come_again(project: Path) -> None:
+    serving = Serving.model_validate_json((project / "8-serve/serve.json").read_text("utf-8"))
+    timings = {t.arm: t for t in serving.timings}
+    assert set(timings) == {"tuned-f16", "tuned-constrained", "base-again", "load-4"}
+    assert all(t.n == 50 and t.first_p50_ms and t.first_p50_ms < t.p50_ms for t in timings.values())
+    assert [arm for arm, t in timings.items() if not t.interleaved] == ["load-4"]
+    assert timings["load-4"].concurrency == 4 and timings["load-4"].calls_per_s
+    assert serving.repeated == 50 and serving.repeated_equal >= 48
 
 
 def test_the_adapter_and_its_gguf_file_agree_on_nearly_every_item(project: Path) -> None:

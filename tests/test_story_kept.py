@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_where_memory_is_short_the_files_are_asked_one_after_another(
     monkeypatch.setattr(serve, "memory_gib", lambda: 1e-9)
     calls = walk(finished, only="serve", again=True)
     files = [file for file, _, _ in calls.asked]
-    changes = sum(a != b for a, b in zip(files, files[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(files))
     assert changes == 4, "F16, Q8_0, Q4_K_M, the base, then the load point"
     assert calls.loaded == [
         *(f"Fake-135M-Instruct-notices-v1-{quant}.gguf" for quant in ("F16", "Q8_0", "Q4_K_M")),
@@ -172,7 +173,7 @@ def test_where_memory_suffices_all_files_are_open_at_once_and_change_places(done
     calls = done.calls
     assert calls.most_open == FILES
     files = [file for file, _, _ in calls.asked][-(LOAD + 250) : -LOAD]
-    changes = sum(a != b for a, b in zip(files, files[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(files))
     assert changes > 125, "in turns, in random order"
 
 

@@ -37,7 +37,8 @@ def test_the_percentiles_are_those_of_the_statistics_and_measured_values() -> No
 
 
 @pytest.mark.parametrize(
-    ("calls", "has_p95", "has_interval"), [(58, False, False), (59, True, False), (71, True, False), (72, True, True)]
+    ("calls", "has_p95", "has_interval"),
+    [(58, False, False), (59, True, False), (71, True, False), (72, True, True)],
 )
 def test_a_p95_needs_59_calls_and_its_interval_72(calls: int, has_p95: bool, has_interval: bool) -> None:
     found = of(timed([float(n + 1) for n in range(calls)], first_ms=0.5))
@@ -59,14 +60,14 @@ def test_failed_replies_and_those_without_a_time_do_not_count() -> None:
 
 def test_the_time_a_token_leaves_out_the_first_token_and_one_token_replies() -> None:
     replies = [
-        reply_to("a", ms=110.0, first_ms=10.0, output_tokens=11),  # 10 ms a token
+        reply_to("a", ms=160.0, first_ms=60.0, output_tokens=11),  # 10 ms a token
         reply_to("b", ms=70.0, first_ms=10.0, output_tokens=4),  # 20 ms a token
         reply_to("c", ms=500.0, first_ms=499.0, output_tokens=1),
         reply_to("d", ms=40.0, output_tokens=5),
     ]
     found = of(replies)
     assert found.per_token_p50_ms == 10.0, "nearest rank of 10 and 20"
-    assert found.first_p50_ms == 10.0 and found.output_tokens_mean == (11 + 4 + 1 + 5) / 4
+    assert found.first_p50_ms == 60.0 and found.output_tokens_mean == (11 + 4 + 1 + 5) / 4
     nothing = of(timed([5.0, 6.0], output_tokens=0))
     assert (nothing.per_token_p50_ms, nothing.first_p50_ms, nothing.output_tokens_mean) == (None, None, None)
 

@@ -4,8 +4,7 @@
     .venv/bin/python docs/evidence/endpoints.py --project runs/planted/win     # a few minutes
 
 The APIs are two loopback servers with planted faults (`tests/fake_api.py`), which answer from a table, and a
-real llama.cpp server with the base. What the first two "know" is invented here; what the commands make of it is
-not.
+real llama.cpp server with the base. What these two know is invented; what the commands make of it is not.
 """
 
 from __future__ import annotations

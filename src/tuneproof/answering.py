@@ -33,12 +33,14 @@ class Asker(NamedTuple):
     constraint: Constraint | None = None
     only: frozenset[str] | None = None
     """Ids of the rows it answers; None means all of them."""
+    session: str = ""
+    """When its session began, UTC; stored with every reply."""
 
     def ask(self, row: SplitRow) -> Reply:
         """Answer one row, timed at the client."""
         began = seconds()
         answer = self.runtime.ask(self.chat(row.input), max_new_tokens=self.limit, constraint=self.constraint)
-        return _reply(row, answer, ms=round((seconds() - began) * 1000, 3))
+        return _reply(row, answer, ms=round((seconds() - began) * 1000, 3), session=self.session)
 
 
 def asked_key(
@@ -63,21 +65,30 @@ def asked_key(
     return sha256_of(canonical_json(content))
 
 
-def answer_one_by_one(rows: Sequence[SplitRow], asker: Asker, progress: Progress) -> tuple[Reply, ...]:
+def answer_one_by_one(
+    rows: Sequence[SplitRow], asker: Asker, progress: Progress, *, warm_up: Sequence[SplitRow] = ()
+) -> tuple[Reply, ...]:
     """Ask for every row that the log lacks, one call at a time, and store each reply at once."""
-    return answer_in_turns(rows, [asker], progress, seed=None)[0]
+    return answer_in_turns(rows, [asker], progress, seed=None, warm_up=warm_up)[0]
 
 
 def answer_in_turns(
-    rows: Sequence[SplitRow], askers: Sequence[Asker], progress: Progress, *, seed: int | None
+    rows: Sequence[SplitRow],
+    askers: Sequence[Asker],
+    progress: Progress,
+    *,
+    seed: int | None,
+    warm_up: Sequence[SplitRow] = (),
 ) -> list[tuple[Reply, ...]]:
     """Ask several arms item by item, so that all of them see the same machine.
 
     Args:
         rows: what to answer.
-        askers: the arms.
+        askers: the arms; each has a runtime of its own, or one would find the other's prompts cached.
         progress: told after every row.
         seed: of the random order of the rows and of the arms at each row; None keeps the given order.
+        warm_up: rows to ask before the clock counts, better none of `rows`: a prompt that was asked just
+            now is cached. Without them the first of `rows`.
 
     Returns:
         Each arm's replies, in the order of `rows`; replies of an interrupted run are taken from its log.
@@ -87,7 +98,7 @@ def answer_in_turns(
     if seed is not None:
         chance.shuffle(order)
     known = [asker.log.replies() for asker in askers]
-    _warm_up(order, askers, known)
+    _warm_up(order, askers, known, warm_up or order)
     for number, row in enumerate(order, 1):
         turns = [i for i, asker in enumerate(askers) if asker.only is None or row.id in asker.only]
         if seed is not None:
@@ -100,22 +111,32 @@ def answer_in_turns(
     return [tuple(found[row.id] for row in rows if row.id in found) for found in known]
 
 
-def _warm_up(rows: Sequence[SplitRow], askers: Sequence[Asker], known: Sequence[dict[str, Reply]]) -> None:
+def _warm_up(
+    rows: Sequence[SplitRow],
+    askers: Sequence[Asker],
+    known: Sequence[dict[str, Reply]],
+    asked: Sequence[SplitRow],
+) -> None:
     for asker, found in zip(askers, known, strict=True):
         if any(row.id not in found for row in rows if asker.only is None or row.id in asker.only):
-            for row in rows[:WARM_UP]:
+            for row in asked[:WARM_UP]:
                 asker.ask(row)
 
 
 def answer_at_once(
-    rows: Sequence[SplitRow], asker: Asker, progress: Progress, *, calls: int
+    rows: Sequence[SplitRow],
+    asker: Asker,
+    progress: Progress,
+    *,
+    calls: int,
+    warm_up: Sequence[SplitRow] = (),
 ) -> tuple[tuple[Reply, ...], float]:
     """Keep `calls` calls running until every row is answered; the log is not read, only written.
 
     Returns:
         The replies in the order of `rows`, and how long all of them took, in seconds.
     """
-    _warm_up(rows, [asker], [{}])
+    _warm_up(rows, [asker], [{}], warm_up or rows)
     began = seconds()
     with ThreadPoolExecutor(calls) as pool:
         replies = []
@@ -199,7 +220,7 @@ def answer_by_api(
     return tuple(known[request.item_id] for request in requests)
 
 
-def _reply(row: SplitRow, answer: Answer, *, ms: float | None) -> Reply:
+def _reply(row: SplitRow, answer: Answer, *, ms: float | None, session: str = "") -> Reply:
     return Reply(
         item_id=row.id,
         text=answer.text,
@@ -208,4 +229,5 @@ def _reply(row: SplitRow, answer: Answer, *, ms: float | None) -> Reply:
         output_tokens=answer.output_tokens,
         ms=ms,
         first_ms=answer.first_ms,
+        at=session,
     )

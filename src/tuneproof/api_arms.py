@@ -16,7 +16,7 @@ from tuneproof.artifacts.endpoints import EndpointSection
 from tuneproof.errors import BadInput, NotReady
 from tuneproof.export import short_hash
 from tuneproof.outside.protocols import Endpoint, Progress, TestRecords
-from tuneproof.prompt_search import Dev, search
+from tuneproof.prompt_search import Dev, log_name, search
 from tuneproof.prompt_variants import Variant, chat_maker, form_sentence, variants
 from tuneproof.recorded import read_recorded
 from tuneproof.request import Request
@@ -168,7 +168,7 @@ def _live(ask: Ask, api: ApiArm, endpoint: Endpoint) -> Answered:
         return answer_by_api(
             requests_for(ask.of, section, variant, some),
             endpoint,
-            ask.records.log(f"dev-{api.name}-{variant.name}", _key(section)),
+            ask.records.log(log_name(api.name, variant), _key(section), paid=True),
             calls=section.concurrency,
             progress=ask.progress(f"{api.name}, {variant.name}, on dev"),
         )
@@ -198,7 +198,7 @@ def _repeats(
         replies[name] = answer_by_api(
             requests,
             endpoint,
-            ask.records.log(name, _key(api.section)),
+            ask.records.log(name, _key(api.section), paid=True),
             calls=1 if repeat == 1 else api.section.concurrency,
             progress=ask.progress(f"{api.name}, repeat {repeat} of {api.section.repeats}"),
         )

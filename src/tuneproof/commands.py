@@ -259,7 +259,7 @@ def run_step(
     workspace.task_file()
     with workspace.alone():
         if again and verb in {"compare", "serve"}:
-            forget_replies(workspace)
+            forget_replies(workspace, verb)
         for done in story(workspace, outside(), tell, only=verb, again=again, override=override):
             if done == verb:
                 break

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tuneproof.arms import scores_of
-from tuneproof.artifacts import PromptTrial, Reply, SplitRow
+from tuneproof.artifacts import PromptTrial, Reply, Score, SplitRow
 from tuneproof.errors import NotReady
 from tuneproof.prompt_variants import Variant, best_of, rungs, variants
 from tuneproof.scoring import Scorer
@@ -109,8 +109,13 @@ def _not_tried(dev: Dev, variant: Variant) -> PromptTrial:
 def _trial(dev: Dev, variant: Variant, upto: int, *, constrained: bool) -> PromptTrial:
     rows = dev.rows[:upto]
     scores = scores_of(dev.scorer, rows, dev.ask(variant, constrained, rows))
+    return trial_of(dev.arm, variant, scores, constrained=constrained)
+
+
+def trial_of(arm: str, variant: Variant, scores: Sequence[Score], *, constrained: bool) -> PromptTrial:
+    """Count what a model had right on dev with a prompt variant."""
     return PromptTrial(
-        arm=dev.arm,
+        arm=arm,
         prompt=variant.name,
         shots=variant.shots,
         style=variant.style,
@@ -120,3 +125,8 @@ def _trial(dev: Dev, variant: Variant, upto: int, *, constrained: bool) -> Promp
         n=len(scores),
         mean_value=sum(s.value for s in scores) / len(scores),
     )
+
+
+def log_name(arm: str, variant: Variant, *, constrained: bool = False) -> str:
+    """Name of the replies of a model on dev with a prompt variant."""
+    return f"dev-{arm}-{variant.name}{'-constrained' if constrained else ''}"

@@ -14,7 +14,7 @@ from tuneproof.outside.machine import now
 from tuneproof.shelves import rows_of
 from tuneproof.workspace import KEPT, Workspace
 
-LEDGER = "ledger.jsonl"
+LEDGER, PAID = "ledger.jsonl", "paid"
 
 
 class Replies:
@@ -51,7 +51,7 @@ class TestDesk:
 
     def __init__(self, workspace: Workspace, verb: str) -> None:
         self._workspace, self._verb = workspace, verb
-        self._keys: dict[str, str] = {}
+        self._kept_at: dict[str, Path] = {}
         (workspace.folder(verb) / "replies").mkdir(exist_ok=True)
 
     def keep_plan(self, plan: EvalPlan) -> None:
@@ -62,7 +62,7 @@ class TestDesk:
         """Append to the ledger, chained to the entry before."""
         record_access(self._workspace, f"tuneproof {self._verb}", arm, plan_digest)
 
-    def log(self, arm: str, key: str = "") -> Replies:
+    def log(self, arm: str, key: str = "", *, paid: bool = False) -> Replies:
         """Open an arm's replies, with those that were kept under the same key.
 
         Each is kept as it comes: after a wrong key or a spend limit task.yaml may change, which empties the
@@ -71,9 +71,8 @@ class TestDesk:
         path = self._path(arm)
         if not key:
             return Replies(path)
-        self._keys[arm] = key
-        kept = self._kept(arm, key)
-        kept.parent.mkdir(exist_ok=True)
+        kept = self._kept_at[arm] = self._kept(arm, key, PAID if paid else self._verb)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         there, other = (path, kept) if path.exists() else (kept, path)
         if found := _whole(there):
             atomic_write(other, found)
@@ -81,16 +80,15 @@ class TestDesk:
 
     def keep(self) -> None:
         """Keep the replies for a comparison that is made again: a new metric asks no model again."""
-        for arm, key in self._keys.items():
+        for arm, kept in self._kept_at.items():
             if self._path(arm).exists():
-                self._kept(arm, key).parent.mkdir(exist_ok=True)
-                atomic_write(self._kept(arm, key), self._path(arm).read_bytes())
+                atomic_write(kept, self._path(arm).read_bytes())
 
     def _path(self, arm: str) -> Path:
         return self._workspace.folder(self._verb) / "replies" / f"{arm}.jsonl"
 
-    def _kept(self, arm: str, key: str) -> Path:
-        return self._workspace.root / KEPT / f"{arm}-{key.removeprefix('sha256:')[:16]}.jsonl"
+    def _kept(self, arm: str, key: str, under: str) -> Path:
+        return self._workspace.root / KEPT / under / f"{arm}-{key.removeprefix('sha256:')[:16]}.jsonl"
 
 
 def record_access(workspace: Workspace, who: str, arm: str, plan_digest: str) -> None:
@@ -131,9 +129,9 @@ def ledger(workspace: Workspace) -> tuple[LedgerEntry, ...]:
     return entries
 
 
-def forget_replies(workspace: Workspace) -> None:
-    """Drop the kept replies: `--again` asks every model again."""
-    shutil.rmtree(workspace.root / KEPT, ignore_errors=True)
+def forget_replies(workspace: Workspace, verb: str) -> None:
+    """Drop a step's kept replies: `--again` asks every local model again; what was paid for stays."""
+    shutil.rmtree(workspace.root / KEPT / verb, ignore_errors=True)
 
 
 def rounds(workspace: Workspace, arms: Sequence[str], plan_digest: str) -> int:

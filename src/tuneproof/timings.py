@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuneproof.artifacts import Reply, Timing
 from tuneproof.statistics import p95, percentile, percentile_interval
+
+
+def taken_in_turns(replies: Mapping[str, Sequence[Reply]]) -> bool:
+    """Say whether every item was answered by all of these arms in one session.
+
+    A session that was cut off inside an item leaves that one half asked; it is forgiven once. Replies that
+    were kept from another session are not.
+
+    Args:
+        replies: arm → replies with `at`, the beginning of their session.
+    """
+    sessions: dict[str, set[str]] = {}
+    for each in replies.values():
+        for reply in each:
+            sessions.setdefault(reply.item_id, set()).add(reply.at)
+    return sum(len(found) > 1 for found in sessions.values()) <= 1
 
 
 def timing_of(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tuneproof.artifacts import Adapter, Comparison, Ladder, Serving, Verdict
+from tuneproof.arms import scores_of
+from tuneproof.artifacts import Adapter, Case, Comparison, Ladder, Serving, Split, Verdict
 from tuneproof.console import Tell
 from tuneproof.errors import LockBroken
 from tuneproof.making import Bench, Outside
 from tuneproof.pages import report_input
-from tuneproof.reply_shelf import dev_replies, every_reply, ledger, rounds
+from tuneproof.prompt_search import log_name, trial_of
+from tuneproof.prompt_variants import variants
+from tuneproof.reply_shelf import dev_replies, every_reply, ledger, replies_of, rounds
 from tuneproof.report import render_html, render_markdown
+from tuneproof.scoring import Scorer
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.steps.judge import Evidence, judge
 from tuneproof.workspace import Workspace
@@ -34,11 +38,14 @@ def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
         MissingArtifact: the project has no verdict yet.
     """
     stored = take(workspace, "judge", Verdict)
+    for name in ("report.html", "report.md"):  # what was edited is said before the long way round
+        workspace.read("judge", name)
     case, split = take_case(workspace), take_split(workspace)
     adapter = take(workspace, "tune", Adapter)
     comparison, serving = take(workspace, "compare", Comparison), take(workspace, "serve", Serving)
     bench = Bench(workspace, outside, case.task_file, tell)
     plan = bench.plan(case, split, adapter)
+    _check_trials(workspace, case, split, comparison, bench.scorer())
     replies = every_reply(workspace, split.test)
     again = judge(
         case,
@@ -67,6 +74,27 @@ def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
     for name, text in texts.items():
         _same(workspace, name, text)
     return Verified(len(again.arms), sum(map(len, replies.values())), tuple(texts))
+
+
+def _check_trials(
+    workspace: Workspace, case: Case, split: Split, comparison: Comparison, scorer: Scorer
+) -> None:
+    """Count again what each model had right on dev, by which its prompt was chosen."""
+    every = {variant.name: variant for variant in variants(case.task_file.comparison.shots)}
+    for trial in comparison.trials:
+        if not trial.fits:
+            continue
+        name = log_name(trial.arm, every[trial.prompt], constrained=trial.constrained)
+        known = {reply.item_id: reply for reply in replies_of(workspace, "compare", [name])[name]}
+        rows = split.dev.pairs[: trial.n]
+        scores = scores_of(scorer, rows, [known[row.id] for row in rows if row.id in known])
+        again = trial_of(trial.arm, every[trial.prompt], scores, constrained=trial.constrained)
+        if again != trial:
+            raise LockBroken(
+                f"{trial.arm} with the prompt {trial.prompt}: {trial.correct} of {trial.n} right on dev is "
+                f"not what the stored replies give, {again.correct} of {again.n}.",
+                remedy="Someone changed the replies or the table: run `tuneproof compare --again`.",
+            )
 
 
 def _same(workspace: Workspace, name: str, text: str) -> None:

@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ from tuneproof.verdict_text import percent, points, span
 
 
 def each_its_own_group(split: Split) -> Split:
-    """The sample without twins: then mid-p McNemar and Tango's interval decide, as the tests below compute."""
+    """The sample without twins: then mid-p McNemar and Tango's interval decide, as computed below."""
     items = tuple(item.model_copy(update={"group": item.id}) for item in split.test.items)
     return split.model_copy(update={"test": split.test.model_copy(update={"items": items})})
 
@@ -172,6 +173,11 @@ def evidence(
     )
 
 
+@cache
+def honest_evidence() -> Evidence:
+    return evidence()
+
+
 def verdict(right: dict[str, Collection[int]] | None = None, **fields: dict[str, str]) -> Verdict:
     return judge(CASE, SPLIT, evidence(right, **fields))
 
@@ -194,9 +200,22 @@ def test_a_missing_frontier_leaves_too_little_evidence_to_move() -> None:
 
 
 def test_with_nothing_missing_and_everything_beaten_the_decision_is_to_move() -> None:
-    made = verdict(not_measured={})
+    made = verdict({"frontier": GOOD[SERVED]}, not_measured={})
     assert (made.gate, made.decision) == ("PASS", "move")
-    assert "frontier" not in made.paragraph
+    assert "as good as the frontier" in made.headline
+    assert "The frontier was not measured" not in made.paragraph and not made.deviations
+
+
+def test_a_frontier_far_ahead_means_stay() -> None:
+    made = verdict({"frontier": range(190)}, not_measured={})
+    assert (made.gate, made.decision, made.advice) == ("PASS", "stay", "use the frontier")
+
+
+def test_where_inputs_must_stay_in_the_house_a_frontier_is_not_needed() -> None:
+    case = case_with(pressures={"privacy": True})
+    made = judge(case, SPLIT, evidence(case=case))
+    assert (made.gate, made.decision) == ("PASS", "move")
+    assert "must not leave the house" in made.headline
 
 
 def test_a_cheap_rival_ahead_means_stay_and_is_named_and_recommended() -> None:
@@ -207,17 +226,18 @@ def test_a_cheap_rival_ahead_means_stay_and_is_named_and_recommended() -> None:
     assert "behind it" in made.paragraph
 
 
-def test_a_cheap_rival_level_with_the_tune_is_not_beaten() -> None:
-    made = verdict({"tfidf-logistic": GOOD[SERVED]}, not_measured={})
-    assert made.decision == "not_enough_evidence"
-    assert "the tfidf-logistic" in made.headline
+def test_a_cheap_rival_level_with_the_tune_is_not_beaten_and_costs_nothing() -> None:
+    made = verdict({"tfidf-logistic": GOOD[SERVED], "frontier": GOOD[SERVED]}, not_measured={})
+    assert (made.gate, made.decision, made.advice) == ("PASS", "stay", "use the cheap rival")
+    assert "level with a cheap rival (the tfidf-logistic" in made.headline
     assert "level with it" in made.paragraph
-    assert "Use that rival" not in made.paragraph
+    assert "Use that rival" in made.paragraph
 
 
 def test_a_cheap_rival_slightly_behind_is_not_shown_to_be_worse() -> None:
-    made = verdict({"tfidf-logistic": range(1, 118)}, not_measured={})
+    made = verdict({"tfidf-logistic": range(1, 118), "frontier": GOOD[SERVED]}, not_measured={})
     assert made.decision == "not_enough_evidence"
+    assert "Use that rival" not in made.paragraph
     assert "not shown to be worse (the tfidf-logistic)" in made.headline
 
 
@@ -305,7 +325,7 @@ def test_gates_and_rates_are_those_of_the_statistics() -> None:
     assert found == {name: (len(r), len(r) / N, wilson(len(r), N)) for name, r in GOOD.items()}
     assert {a.over_limit for a in made.arms} == {1}
     assert made.thresholds_digest == CASE.task_file.gate.digest
-    assert (made.plan_digest, made.test_accesses) == (PLAN, 3)
+    assert (made.plan_digest, made.test_accesses) == (PLAN.digest, 3)
 
 
 def test_files_are_held_against_the_one_that_they_were_made_from() -> None:
@@ -339,17 +359,21 @@ def test_the_paragraph_says_the_numbers_of_the_table() -> None:
         f"{gate_of.losses} lost of {N} items, {points(gate_of.difference)}",
         f"The best cheap rival, the tfidf-logistic, has {percent(arms['tfidf-logistic'].rate)}",
         f"{points(closest.difference)[1:]} ahead of it",
-        f"A call took {served.p50_ms:.0f} ms at the median and {served.p95_ms:.0f} ms at p95",
+        f"A call of the tuned-q8_0 took {served.p50_ms:.0f} ms at the median",
+        f"and {served.p95_ms:.0f} ms at p95",
+        f"over {N} calls",
     ]
     assert [part for part in said if part not in made.paragraph] == []
 
 
 def test_the_paragraph_says_when_the_tune_saw_fewer_pairs_than_its_rivals() -> None:
     fewer = ADAPTER.model_copy(update={"train_rows": 320})
-    plan = {"plan_digest": plan_of(CASE, SPLIT, fewer, files={}).digest}
-    full = evidence()
+    other = plan_of(CASE, SPLIT, fewer, files={}, extra_tunes={})
+    plan = {"plan_digest": other.digest}
+    full = honest_evidence()
     under_plan = full._replace(
         adapter=fewer,
+        plan=other,
         comparison=full.comparison.model_copy(update=plan),
         serving=full.serving.model_copy(update=plan),
     )
@@ -396,7 +420,7 @@ def test_points_carry_their_sign(share: float, text: str) -> None:
 def test_a_stored_number_that_the_replies_do_not_give_again_is_refused(
     arm: str, edit: dict[str, object]
 ) -> None:
-    honest = evidence()
+    honest = honest_evidence()
 
     def edited(made: Comparison | Serving) -> tuple[object, ...]:
         return tuple(
@@ -414,7 +438,7 @@ def test_a_stored_number_that_the_replies_do_not_give_again_is_refused(
 
 @pytest.mark.parametrize("arm", list(ARMS))
 def test_a_single_edited_reply_is_noticed(arm: str) -> None:
-    honest = evidence()
+    honest = honest_evidence()
     rows = list(honest.replies[arm])
     at = next(i for i in range(N) if i not in set(GOOD[arm]))
     rows[at] = rows[at].model_copy(update={"text": SPLIT.test.items[at].output})
@@ -424,7 +448,7 @@ def test_a_single_edited_reply_is_noticed(arm: str) -> None:
 
 @pytest.mark.parametrize("harm", [lambda r: r[:-1], lambda r: (*r, r[0]), lambda r: (r[1], r[0], *r[2:])])
 def test_replies_that_do_not_match_the_items_one_to_one_are_refused(harm: object) -> None:
-    honest = evidence()
+    honest = honest_evidence()
     forged = {**honest.replies, SERVED: harm(honest.replies[SERVED])}  # type: ignore[operator]
     with pytest.raises(TuneproofError, match="one to one"):
         judge(CASE, SPLIT, honest._replace(replies=forged))
@@ -432,17 +456,15 @@ def test_replies_that_do_not_match_the_items_one_to_one_are_refused(harm: object
 
 @pytest.mark.parametrize("changed", [{"gate": {"alpha": 0.2}}, {"task": {"max_new_tokens": 9}}])
 def test_thresholds_changed_after_the_replies_are_refused(changed: dict[str, dict[str, object]]) -> None:
-    fields = CASE.task_file.model_dump()
-    for section, values in changed.items():
-        fields[section] |= values
-    other = CASE.model_copy(update={"task_file": type(CASE.task_file).model_validate(fields)})
-    with pytest.raises(LockBroken, match=f"made under plan {PLAN[:19]}"):
-        judge(other, SPLIT, evidence())
+    other = case_with(**changed)
+    plan = plan_of(other, SPLIT, ADAPTER, files={}, extra_tunes={})
+    with pytest.raises(LockBroken, match=f"made under plan {PLAN.digest[:19]}"):
+        judge(other, SPLIT, evidence()._replace(plan=plan))
 
 
 @pytest.mark.parametrize("part", ["comparison", "serving"])
 def test_a_step_measured_under_another_plan_is_refused(part: str) -> None:
-    honest = evidence()
+    honest = honest_evidence()
     forged = getattr(honest, part).model_copy(update={"plan_digest": "sha256:" + "0" * 64})
     with pytest.raises(LockBroken, match="under plan"):
         judge(CASE, SPLIT, honest._replace(**{part: forged}))
@@ -450,3 +472,75 @@ def test_a_step_measured_under_another_plan_is_refused(part: str) -> None:
 
 def test_the_same_evidence_gives_the_same_verdict() -> None:
     assert verdict().digest == verdict().digest
+
+
+# What is beside the table
+
+
+def test_where_items_come_in_groups_whole_groups_decide() -> None:
+    split = sample_split()
+    groups = tuple(item.group for item in split.test.items)
+    assert len(set(groups)) == N // 2
+    made, looked = judge(CASE, split, evidence(split=split)), 0
+    for contrast in (*(g.contrast for g in made.gates), *made.rivals):
+        ours, theirs = ([i in set(GOOD[name]) for i in range(N)] for name in (contrast.arm, contrast.against))
+        differences = [float(a) - float(b) for a, b in zip(ours, theirs, strict=True)]
+        assert contrast.p_one_sided == sign_flip_p(differences, groups)
+        assert contrast.cluster_interval == cluster_difference_interval(ours, theirs, groups)
+        assert (contrast.test, contrast.clusters) == ("sign flips of groups", N // 2)
+        looked += 1
+    assert looked == 3 + 3
+
+
+def test_a_constrained_arm_is_in_the_table_and_gets_no_gate_of_its_own() -> None:
+    made = verdict({"tuned-constrained": range(200)})
+    assert "tuned-constrained" in {a.arm.name for a in made.arms}
+    assert "tuned-constrained" not in {g.contrast.arm for g in made.gates} and len(made.gates) == 3
+    assert made.format_gain and (made.format_gain.arm, made.format_gain.against) == (
+        "base-constrained",
+        "base-best",
+    )
+
+
+def test_a_constrained_base_that_does_best_is_the_one_to_beat() -> None:
+    made = verdict({"base-constrained": range(118)})
+    assert {g.contrast.against for g in made.gates} == {"base-constrained"}
+    assert made.gate == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("place", "edit"),
+    [
+        (0, {"p50_ms": 1.0}),
+        (0, {"p95_ms": 1.0}),
+        (0, {"n": 199}),
+        (1, {"output_tokens_mean": 1.0}),
+        (2, {"calls_per_s": 99.0}),
+    ],
+)
+def test_a_stored_time_that_the_replies_do_not_give_again_is_refused(
+    place: int, edit: dict[str, float]
+) -> None:
+    honest = honest_evidence()
+    timings = list(honest.serving.timings)
+    timings[place] = timings[place].model_copy(update=edit)
+    serving = honest.serving.model_copy(update={"timings": tuple(timings)})
+    with pytest.raises(LockBroken, match=f"stored times of {timings[place].arm} "):
+        judge(CASE, SPLIT, honest._replace(serving=serving))
+
+
+def test_a_count_of_equal_second_answers_that_is_made_up_is_refused() -> None:
+    honest = honest_evidence()
+    assert honest.serving.repeated_equal == N
+    serving = honest.serving.model_copy(update={"repeated_equal": N - 1})
+    with pytest.raises(LockBroken, match="equal second answers"):
+        judge(CASE, SPLIT, honest._replace(serving=serving))
+
+
+def test_a_planned_arm_without_replies_is_said_to_be_missing() -> None:
+    honest = honest_evidence()
+    left = {name: found for name, found in honest.replies.items() if name != "load-4"}
+    serving = honest.serving.model_copy(update={"timings": honest.serving.timings[:2]})
+    made = judge(CASE, SPLIT, honest._replace(replies=left, serving=serving))
+    assert [text for text in made.deviations if text.startswith("load-4 was planned and not measured")]
+    assert "The run differs from its plan" in made.paragraph

@@ -86,7 +86,9 @@ def test_no_passed_file_means_exit_3_and_a_remedy() -> None:
     with pytest.raises(GateNotPassed, match=r"FAIL: F16 reason.*INCONCLUSIVE: Q8_0 reason") as stop:
         plan(verdict=verdict(F16="FAIL", Q8_0="INCONCLUSIVE", Q4_K_M="FAIL"))
     assert stop.value.exit_code == 3
-    assert "tuneproof tune" in stop.value.remedy
+    remedy = stop.value.remedy
+    assert remedy.startswith("tuneproof review --reread 50"), "bad pairs before any setting"
+    assert remedy.index("--reread") < remedy.index("`tuning` in task.yaml") < remedy.index("--override")
 
 
 def test_a_served_file_that_did_not_pass_stops_the_release() -> None:

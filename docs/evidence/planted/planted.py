@@ -28,8 +28,8 @@ PAIRS, WORDS = 420, 600
 CASES: dict[str, dict[str, str]] = {
     "worse": {"learning_rate": "0.05", "epochs": "1"},
     "tie": {"rows": "40", "epochs": "1", "learning_rate": "0.0003"},
-    "win": {},
-    "not-needed": {"rule": "rule:answer"},
+    "win": {"rows": "200", "epochs": "3"},
+    "not-needed": {"rows": "200", "epochs": "3", "rule": "rule:answer"},
 }
 """Case → what differs from the task.yaml below."""
 RULE = '''"""Five lines that do the job."""

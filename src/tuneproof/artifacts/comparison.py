@@ -65,7 +65,7 @@ class Reply(Record):
     model: str = ""
     """Id that the API answered with."""
     at: str = ""
-    """UTC, ISO 8601; of arms behind an API."""
+    """UTC, ISO 8601: of arms behind an API the call, of local arms the beginning of their session."""
     prompt_sha256: str = ""
     """Of the request, for arms behind an API and for replies made elsewhere."""
     error: str = ""

@@ -15,6 +15,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+def exactly_now() -> str:
+    """Return the time in UTC, ISO 8601, to the microsecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+
+
 def seconds() -> float:
     """Return a monotonic clock, in seconds."""
     return time.monotonic()

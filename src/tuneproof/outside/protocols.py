@@ -213,9 +213,10 @@ class TestRecords(Protocol):
     def accessed(self, arm: str, plan_digest: str) -> None:
         """Append an entry to the test access ledger."""
 
-    def log(self, arm: str, key: str = "") -> ReplyLog:
+    def log(self, arm: str, key: str = "", *, paid: bool = False) -> ReplyLog:
         """Open the reply log of an arm.
 
         `key` is the digest of everything that decides its replies; replies that were stored under it before,
-        in a comparison that was made again since, are taken over. Without a key nothing is.
+        in a comparison that was made again since, are taken over. Without a key nothing is. `paid` ones
+        are kept even if everything local is asked again.
         """

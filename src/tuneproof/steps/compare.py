@@ -29,7 +29,7 @@ from tuneproof.constraint import Constraint, constraint_of
 from tuneproof.outside.machine import describe
 from tuneproof.outside.protocols import Base, BatchModel, Engine, Progress, Runtime, TestRecords
 from tuneproof.prompt import Message, messages_for
-from tuneproof.prompt_search import Dev, Found, search
+from tuneproof.prompt_search import Dev, Found, log_name, search
 from tuneproof.prompt_variants import Variant, budget_sentence, variants
 from tuneproof.rivals import answer_with, fit_rivals, not_fitted, rule_rival
 from tuneproof.scoring import Scorer
@@ -117,7 +117,9 @@ def compare(
             chosen[arm.name] = variant.name
             desk.records.accessed(arm.name, desk.plan.digest)
             asker = asked.asker(arm.name, variant, arm.constrained, split.test.items)
-            _add(measured, arm, answer_one_by_one(split.test.items, asker, desk.progress(arm.title)))
+            progress, warm_up = desk.progress(arm.title), split.dev.pairs
+            replies = answer_one_by_one(split.test.items, asker, progress, warm_up=warm_up)
+            _add(measured, arm, replies)
     finally:
         runtime.close()
     if isinstance(constraint, str):
@@ -217,7 +219,7 @@ def _searched(asked: _Asked) -> Found:
     limit, every = case.task_file.task.max_new_tokens, _dev_rows(case, split)
 
     def ask(variant: Variant, constrained: bool, rows: Sequence[SplitRow]) -> tuple[Reply, ...]:
-        name = f"dev-base-{variant.name}{'-constrained' if constrained else ''}"
+        name = log_name("base", variant, constrained=constrained)
         asker = asked.asker(name, variant, constrained, every)
         return answer_one_by_one(rows, asker, desk.progress(f"base, {variant.name}, on dev"))
 

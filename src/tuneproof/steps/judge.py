@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tuneproof.arms import Replies, Table, repeats_of, result_of
+from tuneproof.arms import Replies, Table, failed_items, repeats_of, result_of
 from tuneproof.artifacts import (
     Adapter,
     Arm,
@@ -146,6 +146,12 @@ def _recomputed(table: Table, evidence: Evidence) -> tuple[ArmResult, ...]:
             f"{serving.plan_digest[:19]}…; the case now gives {plan[:19]}….",
             remedy="Run `tuneproof compare` and `tuneproof serve` again under one plan.",
         )
+    if failed_items(evidence.replies) != table.excluded:
+        raise LockBroken(
+            f"{len(table.excluded)} items are left out, and {len(failed_items(evidence.replies))} have no "
+            "reply of an API: only those may be.",
+            remedy="Someone changed the replies or the table: run `tuneproof compare --again`.",
+        )
     arms = (*comparison.arms, *serving.arms)
     for stored in arms:
         price = comparison.prices.get(stored.arm.name)
@@ -177,7 +183,8 @@ def _check_times(evidence: Evidence) -> None:
                 remedy="Someone changed the replies or the times: run `tuneproof serve --again`.",
             )
     first = replies[_best_free(evidence.comparison)]
-    if serving.repeated_equal != equal_texts(replies[AGAIN], first):
+    counted = (len(replies[AGAIN]), equal_texts(replies[AGAIN], first))
+    if (serving.repeated, serving.repeated_equal) != counted:
         raise LockBroken(
             f"The stored count of equal second answers, {serving.repeated_equal} of {serving.repeated}, "
             "cannot be computed again from the replies.",

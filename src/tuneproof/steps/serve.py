@@ -25,18 +25,17 @@ from tuneproof.artifacts import (
     Reply,
     Serving,
     Split,
-    SplitRow,
     Timing,
 )
 from tuneproof.constraint import Constraint, constraint_of
 from tuneproof.errors import NotReady
 from tuneproof.modelfile import Parameters, render_modelfile
-from tuneproof.outside.machine import describe, memory_gib, seconds
+from tuneproof.outside.machine import describe, exactly_now, memory_gib, seconds
 from tuneproof.outside.protocols import Base, BatchModel, Engine, Folder, Runtime
 from tuneproof.prompt import Message, messages_for
 from tuneproof.prompt_variants import variants
 from tuneproof.steps.compare import Desk
-from tuneproof.timings import timing_of
+from tuneproof.timings import taken_in_turns, timing_of
 
 TIMED = 75
 """Items that the base answers again, and calls at the load point: from 72 on a p95 has an interval."""
@@ -73,13 +72,13 @@ class _Asked(NamedTuple):
 
 
 class _Slot(NamedTuple):
-    """A file and the arms that it answers for."""
+    """A file, loaded for one arm: two arms in one runtime would find each other's prompts cached."""
 
     file: Folder
     identity: str
     """Digest of the weights."""
     bytes: int
-    arms: tuple[_Asked, ...]
+    asked: _Asked
 
 
 class _Session(NamedTuple):
@@ -90,8 +89,8 @@ class _Session(NamedTuple):
     """Milliseconds to load an arm's file and get its first token."""
     parity: list[Parity]
     engine: list[str]
-    mixed: list[bool]
-    """Whether some arms of a group had been answered before and others not: their times do not compare."""
+    began: str
+    """UTC, ISO 8601, to the microsecond: no two sessions share it."""
 
 
 def serve(
@@ -106,15 +105,12 @@ def serve(
     served = served_file(ladder)
     slots = _slots(case, split, ladder, comparison, kitchen, desk)
     together = sum(slot.bytes for slot in slots) / 2**30 < _MEMORY_SHARE * memory_gib()
-    session = _Session({}, {}, [], [], [])
+    session = _Session({}, {}, [], [], exactly_now())
     for group in [slots] if together else [[slot] for slot in slots]:
         _ask(case, split, group, kitchen, desk, session)
     table = Table(case, split, desk.scorer, frozenset(comparison.excluded))
     results = tuple(
-        result_of(table, _arm(asked, slot, session), session.replies)
-        for slot in slots
-        for asked in slot.arms
-        if asked.name != AGAIN
+        result_of(table, _arm(slot, session), session.replies) for slot in slots if slot.asked.name != AGAIN
     )
     _check_stops(case, results)
     load = _load_point(case, split, served, kitchen, desk)
@@ -127,7 +123,7 @@ def serve(
         cold_start_ms=session.cold[_name(served)],
         plan_digest=desk.plan.digest,
         machine=describe(),
-        timings=(*_timings(session, together and not any(session.mixed)), *([load] if load else [])),
+        timings=(*_timings(session, together and taken_in_turns(session.replies)), *([load] if load else [])),
         repeated=len(session.replies[AGAIN]),
         repeated_equal=equal_texts(session.replies[AGAIN], kitchen.base_replies),
     )
@@ -164,13 +160,12 @@ def _slots(
     served, constraint = served_file(ladder), constraint_of(case.task_file, desk.schema)
     slots = []
     for gguf in ladder.files:
-        arms = [_Asked(_name(gguf), f"tuned, GGUF {gguf.quant}", lambda text: _chat(case, text))]
+        file, title = kitchen.gguf_folder / gguf.file.name, f"tuned, GGUF {gguf.quant}"
+        free = _Asked(_name(gguf), title, lambda text: _chat(case, text))
+        slots.append(_Slot(file, gguf.file.sha256, gguf.file.bytes, free))
         if gguf == served and isinstance(constraint, Constraint):
-            title = f"tuned, GGUF {gguf.quant}, constrained"
-            arms.append(_Asked(CONSTRAINED, title, lambda text: _chat(case, text), constraint))
-        slots.append(
-            _Slot(kitchen.gguf_folder / gguf.file.name, gguf.file.sha256, gguf.file.bytes, tuple(arms))
-        )
+            held = _Asked(CONSTRAINED, f"{title}, constrained", lambda text: _chat(case, text), constraint)
+            slots.append(_Slot(file, gguf.file.sha256, gguf.file.bytes, held))
     prompt = comparison.chosen.get("base-best", comparison.chosen["base-0-shot"])
     variant = next(v for v in variants(case.task_file.comparison.shots) if v.name == prompt)
     chat = chat_for(case, split, variant, desk.schema)
@@ -178,7 +173,7 @@ def _slots(
     # The base is as large as f16: one file of each shape.
     return [
         *slots,
-        _Slot(kitchen.base.gguf, kitchen.base.identity.digest, ladder.files[0].file.bytes, (again,)),
+        _Slot(kitchen.base.gguf, kitchen.base.identity.digest, ladder.files[0].file.bytes, again),
     ]
 
 
@@ -193,30 +188,26 @@ def _ask(
             opened.append(runtime)
             runtime.ask(_chat(case, split.dev.pairs[0].input), max_new_tokens=1)
             cold = round((seconds() - began) * 1000, 1)
-            if slot.arms[0].name != AGAIN:  # the base's own parity was proven in the comparison
+            asked = slot.asked
+            if asked.name not in {AGAIN, CONSTRAINED}:  # proven in the comparison, and by the same file
                 session.parity.append(check_parity(case, split.test, runtime, kitchen.adapted))
-            for asked in slot.arms:
-                desk.records.accessed(asked.name, desk.plan.digest)
-                limit, items = case.task_file.task.max_new_tokens, split.test.items
-                chats = [asked.chat(item.input) for item in items if item.id in (asked.only or {item.id})]
-                key = asked_key(runtime.name, slot.identity, chats, limit, asked.held)
-                log = desk.records.log(asked.name, key)
-                askers[asked.name] = Asker(runtime, asked.chat, log, limit, asked.held, asked.only)
-                session.cold[asked.name] = cold
+            desk.records.accessed(asked.name, desk.plan.digest)
+            limit, items = case.task_file.task.max_new_tokens, split.test.items
+            chats = [asked.chat(item.input) for item in items if item.id in (asked.only or {item.id})]
+            key = asked_key(runtime.name, slot.identity, chats, limit, asked.held)
+            log = desk.records.log(asked.name, key)
+            askers[asked.name] = Asker(runtime, asked.chat, log, limit, asked.held, asked.only, session.began)
+            session.cold[asked.name] = cold
             session.engine.append(runtime.name)
-        session.mixed.append(_mixed(split.test.items, list(askers.values())))
         progress = desk.progress(f"{len(slots)} files in turns" if len(slots) > 1 else slots[0].file.name)
         answered = answer_in_turns(
-            split.test.items, list(askers.values()), progress, seed=case.task_file.tuning.seed
+            split.test.items,
+            list(askers.values()),
+            progress,
+            seed=case.task_file.tuning.seed,
+            warm_up=split.dev.pairs,
         )
     session.replies.update(zip(askers, answered, strict=True))
-
-
-def _mixed(items: Sequence[SplitRow], askers: Sequence[Asker]) -> bool:
-    """Say whether arms answered at different times; a session that was cut off leaves one item half asked."""
-    known = [(asker.only, asker.log.replies()) for asker in askers]
-    halves = [{i.id in found for only, found in known if only is None or i.id in only} for i in items]
-    return sum(len(half) > 1 for half in halves) > 1
 
 
 @contextmanager
@@ -229,7 +220,8 @@ def _runtimes() -> Iterator[list[Runtime]]:
             runtime.close()
 
 
-def _arm(asked: _Asked, slot: _Slot, session: _Session) -> Arm:
+def _arm(slot: _Slot, session: _Session) -> Arm:
+    asked = slot.asked
     return Arm(
         name=asked.name,
         title=asked.title,
@@ -267,7 +259,11 @@ def _load_point(case: Case, split: Split, served: GgufFile, kitchen: Kitchen, de
         opened.append(kitchen.engine.load(file, num_ctx=context, parallel=calls))
         asker = Asker(opened[0], lambda text: _chat(case, text), desk.records.log(name), limit)
         replies, took = answer_at_once(
-            rows, asker, desk.progress(f"{served.quant}, {calls} calls at once"), calls=calls
+            rows,
+            asker,
+            desk.progress(f"{served.quant}, {calls} calls at once"),
+            calls=calls,
+            warm_up=split.dev.pairs,
         )
     return timing_of(name, replies, concurrency=calls, wall_s=took)
 
