@@ -104,36 +104,46 @@ class GgufFactory:
 
 
 class AdaptedModel:
-    """Base + adapter in Transformers, float32, greedy, in batches; implements `BatchModel`."""
+    """Base + adapter in Transformers, float32, greedy, in batches; implements `BatchModel`.
+
+    The weights are loaded with the first question: for the parity of prompts the tokenizer is enough.
+    """
 
     name = "transformers"
 
     def __init__(self, base: Base, adapter: Path) -> None:
         require("tune")
+        self._base, self._adapter = base, adapter
+        self._model: Any = None
         with quiet():
-            from transformers import GenerationConfig
-
-            self._model, _ = load_adapted(base, adapter)
-            self._model = self._model.merge_and_unload()
             self._tokenizer: Any = load_tokenizer(base.folder)
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._switches = template_switches((base.folder / TEMPLATE_FILE).read_text(encoding="utf-8"))
         self._ends = frozenset(end_tokens(base.folder))
-        # Not the base's own: that may hold a repetition penalty, which no other arm has (Qwen2.5: 1.1).
-        self._model.generation_config = GenerationConfig(
-            do_sample=False, eos_token_id=sorted(self._ends), pad_token_id=self._tokenizer.pad_token_id
-        )
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            with quiet():
+                from transformers import GenerationConfig
+
+                model, _ = load_adapted(self._base, self._adapter)
+                self._model = model.merge_and_unload()
+            # Not the base's own: that may hold a repetition penalty, which no other arm has (Qwen2.5: 1.1).
+            self._model.generation_config = GenerationConfig(
+                do_sample=False, eos_token_id=sorted(self._ends), pad_token_id=self._tokenizer.pad_token_id
+            )
+        return self._model
 
     def answer(self, chats: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Answer]:
         """Answer several chats together, greedily."""
         import torch
 
-        prompts = [self.render(chat) for chat in chats]
+        model, prompts = self._loaded(), [self.render(chat) for chat in chats]
         batch = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         with quiet(), torch.inference_mode():
-            out = self._model.generate(**batch, max_new_tokens=max_new_tokens)
+            out = model.generate(**batch, max_new_tokens=max_new_tokens)
         start = batch["input_ids"].shape[1]
         lengths = batch["attention_mask"].sum(dim=1).tolist()
         return [self._answer(row[start:].tolist(), int(n)) for row, n in zip(out, lengths, strict=True)]
