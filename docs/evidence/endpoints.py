@@ -61,7 +61,7 @@ def main() -> None:
 
 def knows(text: str) -> str:
     """Answer as a good model would, and wrongly for one input in `WRONG_EVERY`."""
-    right = next((code for good, code in CODES.items() if good in text), "?")
+    right = next((CODES[word] for word in text.rstrip(".").split() if word in CODES), "?")
     return "A0" if sum(text.encode()) % WRONG_EVERY == 0 else right
 
 
@@ -76,7 +76,7 @@ def live(project: Path, at: Path, lines: list[str]) -> None:
         task = (project / "task.yaml").read_text("utf-8")
         task = task.replace("  rule: null\n", endpoints(first.address, second.address, server.address))
         task = task.replace("own_label_scheme: true", "high_volume: true\n  calls_per_month: 400000")
-        task = task.replace("num_ctx: 2048\n", "num_ctx: 2048\n  machine_usd_per_hour: 0.10\n" + COSTS)
+        task = task.replace("machine_usd_per_hour: 0.10\n", "machine_usd_per_hour: 0.10\n" + COSTS)
         (project / "task.yaml").write_text(task, "utf-8")
         lines += ["## Asked here", "", "What is added to task.yaml:", "", "```yaml", COSTS.rstrip()]
         lines += [

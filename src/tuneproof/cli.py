@@ -311,9 +311,7 @@ def publish(
     again: Again = False,
     override: Annotated[
         str,
-        typer.Option(
-            "--override", metavar="REASON", help="Publish although a gate is not passed; printed."
-        ),
+        typer.Option("--override", metavar="REASON", help="Publish although a gate is not passed; printed."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -3,8 +3,8 @@
 
     .venv/bin/python docs/evidence/planted/planted.py --projects runs/planted     # about 15 minutes
 
-Real weights and the real commands. A note of random words names one of twelve goods; the answer is the
-code of that good. The four projects differ in what is written in `CASES`. Writes `docs/evidence/planted.md`.
+Real weights and the real commands. A note of random words names two of twelve goods; the answer is the code
+of the one that comes first. The four projects differ in what is written in `CASES`. Writes `docs/evidence/planted.md`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CODES = {
     "rubber": "H3", "silver": "W8", "walnut": "D6", "pepper": "X0", "leather": "P2", "sulphur": "V9",
 }  # fmt: skip
 """An own scheme: nothing in the name says the code."""
-PAIRS, WORDS = 420, 600
+PAIRS, WORDS = 540, 600
 CASES: dict[str, dict[str, str]] = {
     "worse": {"learning_rate": "0.05", "epochs": "1"},
     "tie": {"rows": "40", "epochs": "1", "learning_rate": "0.0003"},
-    "win": {"rows": "200", "epochs": "3"},
-    "not-needed": {"rows": "200", "epochs": "3", "rule": "rule:answer"},
+    "win": {"epochs": "4"},
+    "not-needed": {"epochs": "4", "rule": "rule:answer"},
 }
 """Case → what differs from the task.yaml below."""
 RULE = '''"""Five lines that do the job."""
@@ -38,7 +38,8 @@ CODES = {codes}
 
 
 def answer(text: str) -> str | None:
-    return next((code for good, code in CODES.items() if good in text), None)
+    found = [word for word in text.rstrip(".").split() if word in CODES]
+    return CODES[found[0]] if found else None
 '''
 
 
@@ -65,10 +66,12 @@ def pairs() -> list[dict[str, str]]:
     goods = list(CODES)
     made = []
     for number in range(PAIRS):
-        good = goods[number % len(goods)]
-        text = chance.sample(words, 7)
-        text.insert(chance.randrange(8), good)
-        made.append({"input": " ".join(text) + ".", "output": CODES[good]})
+        first = goods[number % len(goods)]
+        second = chance.choice([good for good in goods if good != first])
+        text = chance.sample(words, 5)
+        text.insert(chance.randrange(3), first)
+        text.insert(chance.randrange(3, 7), second)
+        made.append({"input": " ".join(text) + ".", "output": CODES[first]})
     return made
 
 
@@ -86,11 +89,11 @@ def task_yaml(edits: dict[str, str]) -> str:
     value = {"rows": "null", "epochs": "4", "learning_rate": "0.001", "rule": "null"} | edits
     return f"""\
 name: goods
-title: The code of the good that a note names
+title: The code of the good that a note names first
 task:
-  input: a note of eight words, one of them a good
-  output: the code of that good, a letter and a digit
-  system_prompt: Answer with the code of the good in this note, a letter and a digit.
+  input: a note of seven words, two of them goods
+  output: the code of the good that comes first, a letter and a digit
+  system_prompt: Answer with the code of the first good in this note, a letter and a digit.
   metric: exact match
   answer_pattern: '[A-Z][0-9]'
   max_new_tokens: 8
@@ -114,6 +117,7 @@ comparison:
 serving:
   model_name: goods
   num_ctx: 2048
+  machine_usd_per_hour: 0.10
 """
 
 
