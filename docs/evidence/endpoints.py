@@ -47,8 +47,8 @@ def main() -> None:
         "# APIs and recorded replies",
         "",
         "Made by `endpoints.py` beside this page, on the planted case `win` (real weights). Two loopback",
-        "servers answer from a table that this script invents, so the quality of these arms means nothing; that",
-        "the faults end as they should, and what the verdict makes of prices and volume, does.",
+        "servers answer from a table that this script invents, so the quality of these arms means nothing;",
+        "that the faults end as they should, and what the verdict makes of prices and volume, does.",
         "",
     ]
     with tempfile.TemporaryDirectory() as scratch:

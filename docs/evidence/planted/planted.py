@@ -4,7 +4,8 @@
     .venv/bin/python docs/evidence/planted/planted.py --projects runs/planted     # about 15 minutes
 
 Real weights and the real commands. A note of random words names two of twelve goods; the answer is the code
-of the one that comes first. The four projects differ in what is written in `CASES`. Writes `docs/evidence/planted.md`.
+of the one that comes first. The four projects differ in what is written in `CASES`.
+Writes `docs/evidence/planted.md`.
 """
 
 from __future__ import annotations
