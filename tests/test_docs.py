@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from tuneproof.arms import result_of
+from tuneproof.arms import Table, result_of
 from tuneproof.artifacts import (
     Adapter,
     DevSet,
@@ -80,23 +80,22 @@ def test_every_row_of_the_readme_tables_can_be_computed_again_from_the_kept_repl
     case = init(TaskFile.model_validate(yaml.safe_load((folder / "task.yaml").read_text("utf-8"))))
     scorer = scorer_of(case.task_file)
     verdict = Verdict.model_validate_json((folder / "verdict.json").read_text("utf-8"))
-    assert len(verdict.arms) == 9
+    assert len(verdict.arms) >= 11
     for stored in verdict.arms:
         lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").splitlines()
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], split.test)
-        assert result_of(case, scorer, stored.arm, split, replies) == stored
+        table = Table(case, split, scorer)
+        assert result_of(table, stored.arm, {stored.arm.name: replies}) == stored
 
 
 def kept_split(folder: Path) -> Split:
     """The kept items of a task as a split: inputs stay where they came from, and no score needs them."""
     lines = [json.loads(line) for line in (folder / "items.jsonl").read_text("utf-8").split("\n")[:-1]]
-    fields = {"group": "g", "input": "kept elsewhere"}
-    items = tuple(Item(id=line["id"], output=line["output"], **fields) for line in lines)
-    pairs = tuple(
-        SplitRow(id=i.id, output=i.output, **fields)
-        for i, at in zip(items, lines, strict=True)
-        if at["trained"]
+    items = tuple(
+        Item(id=line["id"], output=line["output"], group=line["group"], input="kept elsewhere")
+        for line in lines
     )
+    pairs = tuple(SplitRow(**i.model_dump()) for i, at in zip(items, lines, strict=True) if at["trained"])
     empty = lock_part(())
     lock = SplitLock(case="kept", version=1, method="", prompt_sha256="", train=empty, dev=empty, test=empty)
     leaks = LeakReport.model_validate_json((folder / "leaks.json").read_text("utf-8"))
@@ -115,7 +114,8 @@ def test_every_row_of_the_other_tasks_can_be_computed_again_from_the_kept_replie
     for stored in verdict.arms:
         lines = (folder / "replies" / f"{stored.arm.name}.jsonl").read_text("utf-8").split("\n")[:-1]
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], kept.test)
-        assert result_of(case, scorer, stored.arm, kept, replies) == stored
+        table = Table(case, kept, scorer)
+        assert result_of(table, stored.arm, {stored.arm.name: replies}) == stored
 
 
 def test_the_speeds_that_a_first_forecast_goes_by_are_those_of_the_kept_demo() -> None:

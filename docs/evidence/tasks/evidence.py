@@ -171,7 +171,8 @@ def page() -> str:
         "",
         "Made by `tasks/evidence.py` from the kept records. Each task was begun with",
         "`tuneproof init --pairs`, a few lines of the guessed `task.yaml` were edited (`EDITS` there), and",
-        "`tuneproof run` did the rest: SmolLM2-135M-Instruct, no GPU, on cores that also did other work.",
+        "`tuneproof run` did the rest: SmolLM2-135M-Instruct, trained on one GPU by `tuneproof tune`, all",
+        "else on two cores.",
         "Every reply is kept, and `tests/test_docs.py` computes each row again.",
     ]
     for task in sorted(EDITS):
@@ -199,7 +200,8 @@ def section(task: str) -> list[str]:
         "",
         f"{case.task_file.task.input} → {case.task_file.task.output}; metric: {case.task_file.task.metric}. "
         f"{adapter.train_rows:,} of {adapter.train_rows_available:,} pairs, {adapter.epochs} epochs, "
-        f"{adapter.tokens:,} tokens in {adapter.seconds:.0f} s on {serving.machine}.",
+        f"{adapter.tokens:,} tokens in {adapter.seconds:.0f} s on {adapter.device}; measured on "
+        f"{serving.machine}.",
         "",
         f"[pairs]({at}/build.py) · [what `init` said]({at}/result/init.txt) · "
         f"[task.yaml]({at}/result/task.yaml) · [report]({at}/result/report.md) · "
@@ -214,7 +216,7 @@ def section(task: str) -> list[str]:
 
 
 def items(project: Path) -> str:
-    """Return one line a test item: its id, its expected output, and whether training has that output."""
+    """Return one line a test item: id, group, expected output, and whether training has that output."""
     rows = {
         part: [
             json.loads(line)
@@ -224,7 +226,7 @@ def items(project: Path) -> str:
     }
     trained = {row["output"] for row in rows["train"]}
     lines = [
-        {"id": row["id"], "output": row["output"], "trained": row["output"] in trained}
+        {"id": row["id"], "group": row["group"], "output": row["output"], "trained": row["output"] in trained}
         for row in rows["test"]
     ]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
