@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneproof.export import CUSTOM_ID, custom_id, export_texts, strict_enough, takes_temperature
+from tuneproof.export import CUSTOM_ID, custom_id, export_texts, hidden_id, strict_enough, takes_temperature
 from tuneproof.prompt import messages_for
 from tuneproof.request import Request
 
@@ -101,14 +101,14 @@ def test_every_field_is_one_that_the_providers_own_packages_know() -> None:
 def test_a_plain_line_names_the_item_the_prompt_and_how_it_is_asked() -> None:
     first, second, third = rows(exported(reasoning_effort="low")["plain.jsonl"])
     assert first == {
-        "item_id": "row-1",
+        "item_id": hidden_id("row-1"),
         "prompt_sha256": REQUESTS[0].sha256,
         "messages": list(REQUESTS[0].messages),
         "max_tokens": 48,
         "temperature": 0.0,
         "reasoning_effort": "low",
     }
-    assert second["item_id"] == "Zeile 2/ü"
+    assert second["item_id"] == hidden_id("Zeile 2/ü")
     assert third["json_schema"] == SCHEMA
 
 
@@ -196,3 +196,11 @@ def test_only_a_closed_schema_is_sent_as_strict(looser: dict[str, Any]) -> None:
 def test_a_property_may_be_called_like_a_keyword() -> None:
     schema = {"type": "object", "properties": {"not": {}}, "required": ["not"], "additionalProperties": False}
     assert strict_enough(schema)
+
+
+def test_no_export_says_an_items_id_which_may_hold_the_answer() -> None:
+    telling = [request("gpl-2.0_153.RULE", "a notice"), request("mit_7.RULE", "another notice")]
+    texts = export_texts(telling, model="m", temperature=None, reasoning_effort=None)
+    assert len(texts) == 3
+    for name, text in texts.items():
+        assert "gpl-2.0_153" not in text and "mit_7" not in text, name

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneproof.errors import BadInput
-from tuneproof.export import custom_id
+from tuneproof.export import custom_id, hidden_id
 from tuneproof.prompt import messages_for
 from tuneproof.recorded import Recorded, read_recorded, to_own_format
 from tuneproof.recorded_lines import RecordedLine
@@ -520,3 +520,10 @@ def test_a_damaged_file_is_read_or_refused_and_never_crashes(seed: int, make: Ca
         assert error.problem.startswith(("replies.jsonl", "--date"))
     else:
         assert [reply.item_id for reply in found.replies[0]] == [asked.item_id for asked in REQUESTS]
+
+
+def test_an_item_is_known_by_its_id_and_by_the_hash_that_the_export_wrote() -> None:
+    rows = [own(asked, "mit") for asked in REQUESTS]
+    hashed = [row | {"item_id": hidden_id(row["item_id"])} for row in rows]
+    assert read(hashed) == read(rows)
+    assert [reply.item_id for reply in read(hashed).replies[0]] == [r.item_id for r in REQUESTS]

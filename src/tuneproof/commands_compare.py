@@ -132,7 +132,7 @@ def _section(workspace: Workspace, arm: str) -> EndpointSection:
     comparison = workspace.task_file().comparison
     named: dict[str, EndpointSection] = {each.name: each for each in comparison.endpoints}
     # Whoever records the frontier elsewhere need not name it before; its replies say which model it was.
-    named["frontier"] = comparison.frontier or EndpointSection(model="MODEL")
+    named["frontier"] = comparison.frontier or EndpointSection(model="MODEL", repeats=1)
     if arm in named:
         return named[arm]
     raise BadInput(

@@ -79,8 +79,13 @@ def export_texts(
 
 def custom_id(request: Request, repeat: int = 1) -> str:
     """Name a request by item and prompt: the reply to an old prompt cannot pass for one to the new."""
-    name = f"{short_hash(sha256_of(request.item_id))}-{short_hash(request.sha256)}"
+    name = f"{hidden_id(request.item_id)}-{short_hash(request.sha256)}"
     return name if repeat == 1 else f"{name}-r{repeat}"
+
+
+def hidden_id(item_id: str) -> str:
+    """Name an item without saying its id."""
+    return short_hash(sha256_of(item_id))
 
 
 def short_hash(tagged: str) -> str:
@@ -165,7 +170,8 @@ def _anthropic_request(asked: _Asked, model: str, extra: dict[str, Any]) -> dict
 
 def _plain_line(asked: _Asked, extra: dict[str, Any]) -> dict[str, Any]:
     request = asked.request
-    line: dict[str, Any] = {"item_id": request.item_id, "prompt_sha256": request.sha256}
+    # Not the id itself: a user's ids may hold the answer, as names of files and of rules often do.
+    line: dict[str, Any] = {"item_id": hidden_id(request.item_id), "prompt_sha256": request.sha256}
     if asked.repeat > 1:
         line["repeat"] = asked.repeat
     line |= {"messages": list(request.messages), "max_tokens": request.max_tokens}

@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tuneproof.artifacts import Record, sha256_of
+from tuneproof.artifacts import Record
 from tuneproof.errors import BadInput
-from tuneproof.export import CUSTOM_ID, MOST_REPEATS, short_hash
+from tuneproof.export import CUSTOM_ID, MOST_REPEATS, hidden_id, short_hash
 from tuneproof.outside.readers.json_rows import StrictDecoder
 from tuneproof.request import Request
 
@@ -89,13 +89,13 @@ class Asked(NamedTuple):
     by_id: dict[str, tuple[Request, str]]
     """Item id → request and its hash."""
     by_part: dict[str, tuple[Request, str]]
-    """First part of a custom id → the same."""
+    """First part of a custom id, and the item of an exported plain line → the same."""
 
 
 def asked_of(requests: Sequence[Request]) -> Asked:
     """Index the requests; their hashes are computed once."""
     by_id = {request.item_id: (request, request.sha256) for request in requests}
-    return Asked(by_id, {short_hash(sha256_of(item_id)): found for item_id, found in by_id.items()})
+    return Asked(by_id, {hidden_id(item_id): found for item_id, found in by_id.items()})
 
 
 def utc(moment: str) -> str:
@@ -200,12 +200,13 @@ def own(row: dict[str, Any], asked: Asked) -> RecordedLine:
     line = checked(
         RecordedLine, {key: value for key, value in row.items() if value is not None and key not in _CARRIED}
     )
-    if line.item_id not in asked.by_id:
+    known = asked.by_id.get(line.item_id) or asked.by_part.get(line.item_id)
+    if known is None:
         raise _unknown("item_id", line.item_id)
-    request, sha256 = asked.by_id[line.item_id]
+    request, sha256 = known
     if line.prompt_sha256 != sha256 or row.get("messages", list(request.messages)) != list(request.messages):
-        raise _changed(line.item_id)
-    return line.model_copy(update={"at": utc(line.at)}) if line.at else line
+        raise _changed(request.item_id)
+    return line.model_copy(update={"item_id": request.item_id} | ({"at": utc(line.at)} if line.at else {}))
 
 
 def named(custom_id: str, asked: Asked) -> dict[str, Any]:
