@@ -12,11 +12,13 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from tuneproof.api_arms import Questions, exported
 from tuneproof.arms import Table, result_of
 from tuneproof.artifacts import (
     Adapter,
     DevSet,
     Drafts,
+    EndpointSection,
     Item,
     LeakReport,
     Reply,
@@ -30,8 +32,9 @@ from tuneproof.artifacts import (
     lock_part,
 )
 from tuneproof.cli import app
+from tuneproof.export import export_texts
 from tuneproof.forecast import REFERENCE
-from tuneproof.outside.real import bundled_lock, real_outside
+from tuneproof.outside.real import bundled_lock, example_task, real_outside
 from tuneproof.reply_shelf import in_test_order
 from tuneproof.scoring import scorer_of
 from tuneproof.steps import STEPS
@@ -116,6 +119,15 @@ def test_every_row_of_the_other_tasks_can_be_computed_again_from_the_kept_replie
         replies = in_test_order([Reply.model_validate_json(line) for line in lines], kept.test)
         table = Table(case, kept, scorer)
         assert result_of(table, stored.arm, {stored.arm.name: replies}) == stored
+
+
+def test_the_kept_requests_of_the_frontier_are_those_that_the_demo_would_send(split: Split) -> None:
+    case = init(TaskFile.model_validate(yaml.safe_load(example_task("licenses"))))
+    section = EndpointSection(model="MODEL", repeats=1)
+    _, requests = exported(Questions(case, split, None), section)
+    texts = export_texts(requests, model="MODEL", temperature=0.0, reasoning_effort=None)
+    kept = (EVIDENCE / "requests" / "licenses" / "plain.jsonl").read_text("utf-8")
+    assert len(requests) == 200 and kept == texts["plain.jsonl"], "export them again"
 
 
 def test_the_speeds_that_a_first_forecast_goes_by_are_those_of_the_kept_demo() -> None:
