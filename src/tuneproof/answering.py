@@ -138,11 +138,14 @@ def answer_at_once(
     """
     _warm_up(rows, [asker], [{}], warm_up or rows)
     began = seconds()
+    replies = []
     with ThreadPoolExecutor(calls) as pool:
-        replies = []
-        for number, reply in enumerate(pool.map(asker.ask, rows), 1):
-            replies.append(reply)
-            progress.update(number, len(rows), "items")
+        try:
+            for number, reply in enumerate(pool.map(asker.ask, rows), 1):
+                replies.append(reply)
+                progress.update(number, len(rows), "items")
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C nobody waits for what was not begun
     took = seconds() - began
     for reply in replies:
         asker.log.append(reply)
