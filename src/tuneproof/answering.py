@@ -35,11 +35,15 @@ class Asker(NamedTuple):
     """Ids of the rows it answers; None means all of them."""
     session: str = ""
     """When its session began, UTC; stored with every reply."""
+    timed: bool = True
+    """False: its prompt may be cached by the arm before it, so a time would say nothing."""
 
     def ask(self, row: SplitRow) -> Reply:
         """Answer one row, timed at the client."""
         began = seconds()
         answer = self.runtime.ask(self.chat(row.input), max_new_tokens=self.limit, constraint=self.constraint)
+        if not self.timed:
+            return _reply(row, answer._replace(first_ms=None), ms=None, session=self.session)
         return _reply(row, answer, ms=round((seconds() - began) * 1000, 3), session=self.session)
 
 
@@ -84,7 +88,7 @@ def answer_in_turns(
 
     Args:
         rows: what to answer.
-        askers: the arms; each has a runtime of its own, or one would find the other's prompts cached.
+        askers: the arms; timed ones have a runtime each, or one would find the other's prompts cached.
         progress: told after every row.
         seed: of the random order of the rows and of the arms at each row; None keeps the given order.
         warm_up: rows to ask before the clock counts, better none of `rows`: a prompt that was asked just

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tuneproof.answering import Asker, answer_in_batches, answer_one_by_one, asked_key
+from tuneproof.answering import Asker, answer_in_batches, answer_in_turns, answer_one_by_one, asked_key
 from tuneproof.api_arms import ApiArm, Ask, Questions, answer_of, chat_for
 from tuneproof.arms import Table, check_parity, failed_items, result_of
 from tuneproof.artifacts import (
@@ -113,13 +113,11 @@ def compare(
         parity = check_parity(case, split.test, runtime, adapted)
         asked = _Asked(case, split, runtime, base.identity.digest, constraint, desk)
         found = _searched(asked)
-        for arm, variant in _base_arms(base, runtime.name, found):
-            chosen[arm.name] = variant.name
-            desk.records.accessed(arm.name, desk.plan.digest)
-            asker = asked.asker(arm.name, variant, arm.constrained, split.test.items)
-            progress, warm_up = desk.progress(arm.title), split.dev.pairs
-            replies = answer_one_by_one(split.test.items, asker, progress, warm_up=warm_up)
-            _add(measured, arm, replies)
+        for group in _by_prompt(_base_arms(base, runtime.name, found)):
+            for arm, variant in group:
+                chosen[arm.name] = variant.name
+                desk.records.accessed(arm.name, desk.plan.digest)
+            _answer_together(asked, group, measured)
     finally:
         runtime.close()
     if isinstance(constraint, str):
@@ -150,6 +148,26 @@ def compare(
 def _add(measured: _Measured, arm: Arm, replies: Sequence[Reply]) -> None:
     measured.arms.append(arm)
     measured.replies[arm.name] = replies
+
+
+def _by_prompt(arms: list[tuple[Arm, Variant]]) -> list[list[tuple[Arm, Variant]]]:
+    """Put arms with one prompt together: the second finds it read."""
+    names = dict.fromkeys(variant.name for _, variant in arms)
+    return [[(arm, variant) for arm, variant in arms if variant.name == name] for name in names]
+
+
+def _answer_together(asked: _Asked, group: list[tuple[Arm, Variant]], measured: _Measured) -> None:
+    """Ask all arms of one prompt item by item; only the first one's times count."""
+    items = asked.split.test.items
+    askers = [
+        asked.asker(arm.name, variant, arm.constrained, items)._replace(timed=number == 0)
+        for number, (arm, variant) in enumerate(group)
+    ]
+    progress = asked.desk.progress(" and ".join(arm.title for arm, _ in group))
+    answered = answer_in_turns(items, askers, progress, seed=None, warm_up=asked.split.dev.pairs)
+    for number, ((arm, _), replies) in enumerate(zip(group, answered, strict=True)):
+        note = "" if number == 0 else "no time: it is asked right after the free one, with the prompt read"
+        _add(measured, arm.model_copy(update={"note": note or arm.note}), replies)
 
 
 def _api_arms(
