@@ -106,7 +106,7 @@ def test_a_kept_file_torn_by_a_crash_is_mended(workspace: Workspace) -> None:
     desk = TestDesk(workspace, "compare")
     desk.log("frontier", key).append(reply_to("i1", "paid"))
     desk.keep()
-    kept = next((workspace.root / "replies").glob("frontier-*.jsonl"))
+    kept = next((workspace.root / "replies").rglob("frontier-*.jsonl"))
     kept.write_bytes(kept.read_bytes() + b'{"item_id":"i2","te')
     for turn in range(2, 5):
         workspace.begin("compare")
@@ -120,7 +120,7 @@ def test_forgetting_asks_every_model_again(workspace: Workspace) -> None:
     desk = TestDesk(workspace, "compare")
     desk.log("base-0-shot", key).append(reply_to("i1"))
     desk.keep()
-    forget_replies(workspace)
+    forget_replies(workspace, "compare")
     workspace.begin("compare")
     assert TestDesk(workspace, "compare").log("base-0-shot", key).replies() == {}
 

@@ -78,7 +78,7 @@ FILES = {
     "6-comparison/eval_plan.json",
     *(f"6-comparison/replies/{name}.jsonl" for name in (*ASKED, *RIVALS)),
     *(f"6-comparison/replies/dev-base-{name}.jsonl" for name in TRIED),
-    *(f"replies/{name}-KEY.jsonl" for name in KEPT),
+    *(f"replies/{'serve' if name in SERVED else 'compare'}/{name}-KEY.jsonl" for name in KEPT),
     *(f"7-gguf/{name}" for name in GGUF),
     "8-serve/Modelfile",
     *(f"8-serve/replies/{name}.jsonl" for name in (*SERVED, "load-4")),
@@ -141,7 +141,7 @@ def walk(
     noted, again = calls or Calls(), bool(how.pop("again", False))
     outside = fake_outside(workspace.root.parent, calls=noted, **how)
     if again and only in {"compare", "serve"}:
-        forget_replies(workspace)
+        [forget_replies(workspace, verb) for verb in ("compare", "serve")]
     for done in story(workspace, outside, quiet(), only=only, again=again):
         if done == only:
             break
@@ -172,7 +172,7 @@ def replies_in(workspace: Workspace) -> dict[str, list[Reply]]:
 
 def timeless(workspace: Workspace) -> dict[str, list[Reply]]:
     return {
-        arm: [reply.model_copy(update={"ms": None}) for reply in replies]
+        arm: [reply.model_copy(update={"ms": None, "first_ms": None, "at": ""}) for reply in replies]
         for arm, replies in replies_in(workspace).items()
     }
 

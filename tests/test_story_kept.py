@@ -66,7 +66,7 @@ def per_file(calls: Calls) -> Counter[str]:
 
 def test_another_metric_asks_no_model_again_and_scores_everything_anew(finished: Workspace) -> None:
     before, replies = take(finished, "judge", Verdict), timeless(finished)
-    kept = {path.name for path in (finished.root / KEPT).iterdir()}
+    kept = {path.name for path in (finished.root / KEPT).rglob("*.jsonl")}
     set_task(
         finished,
         fake_task(extra="scoring:\n  right_at: 0.2\n").replace("task:\n", "task:\n  metric: chrF\n"),
@@ -75,7 +75,7 @@ def test_another_metric_asks_no_model_again_and_scores_everything_anew(finished:
     assert not calls.batches and calls.trained == 0 and not calls.tools
     assert per_file(calls)[BASE] == COLD and len(calls.asked) == FILES * COLD + LOAD
     assert timeless(finished) == replies
-    assert {path.name for path in (finished.root / KEPT).iterdir()} == kept
+    assert {path.name for path in (finished.root / KEPT).rglob("*.jsonl")} == kept
 
     after = take(finished, "judge", Verdict)
     scores = {a.arm.name: (a.correct, a.mean_value) for a in after.arms}
@@ -130,7 +130,7 @@ def test_another_adapter_reuses_no_reply_of_the_one_before(finished: Workspace) 
 
 
 def test_another_system_prompt_reuses_no_reply_at_all(finished: Workspace) -> None:
-    before = {path.name for path in (finished.root / KEPT).iterdir()}
+    before = {path.name for path in (finished.root / KEPT).rglob("*.jsonl")}
     set_task(finished, fake_task(version=2).replace(SYSTEM_PROMPT, "Name the licence."))
     calls = walk(finished)
     test = {item.input for item in take_split(finished).test.items}
@@ -139,7 +139,7 @@ def test_another_system_prompt_reuses_no_reply_at_all(finished: Workspace) -> No
         asked = Counter(text for file, text, _ in calls.asked if file == name and text in test)
         # The base: zero-shot, best, constrained, again; the served file: free, constrained, the load point.
         assert len(asked) == 50 and min(asked.values()) == arms, name
-    after = {path.name for path in (finished.root / KEPT).iterdir()}
+    after = {path.name for path in (finished.root / KEPT).rglob("*.jsonl")}
     replies = {name: len(found) for name, found in replies_in(finished).items()}
     assert before < after and len(after - before) == len([n for n in replies if n not in NOT_KEPT])
 

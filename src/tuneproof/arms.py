@@ -19,13 +19,13 @@ from tuneproof.artifacts import (
     TestSet,
 )
 from tuneproof.bootstrap import mean_interval
-from tuneproof.call_costs import api_usd
+from tuneproof.call_costs import api_usd, counted, local_usd_per_1000, machine_usd_per_hour
 from tuneproof.errors import NotReady, TuneproofError
 from tuneproof.outside.protocols import BatchModel, Runtime
 from tuneproof.prompt import messages_for
 from tuneproof.resampling import cluster_interval, design_effect, intraclass_correlation
 from tuneproof.scoring import Scorer, confusion_of, figures_of, score
-from tuneproof.statistics import cost_per_1000, p95, percentile, wilson
+from tuneproof.statistics import p95, percentile, wilson
 
 Replies = Mapping[str, Sequence[Reply]]
 """Arm → its replies in the order of the items; repeats stand beside it as `ARM-r2`, `ARM-r3`, …"""
@@ -183,15 +183,21 @@ def _times(replies: Sequence[Reply]) -> dict[str, Any]:
 
 
 def _usd(case: Case, arm: Arm, replies: Sequence[Reply], price: PriceUsed | None) -> float | None:
-    """API: tokens at the list price. Local: the machine's hours, fully used."""
+    """API: tokens at the list price. Local: the machine's hours at the planned utilisation."""
     if arm.kind in {"frontier", "endpoint"}:
-        known = price is not None and any(reply.prompt_tokens for reply in replies)
-        return 1000 * api_usd(replies, price.price) / len(replies) if known and price else None
-    usd_per_hour = case.task_file.serving.machine_usd_per_hour
+        known = counted(replies)
+        return 1000 * api_usd(known, price.price) / len(known) if price and known else None
+    usd_per_hour, _ = machine_usd_per_hour(case.task_file)
     times = [reply.ms for reply in replies if reply.ms is not None]
     if usd_per_hour is None or len(times) != len(replies):
         return None
-    return cost_per_1000(sum(times) / len(times) / 1000, usd_per_hour=usd_per_hour)
+    costs = case.task_file.costs
+    return local_usd_per_1000(
+        sum(times) / len(times) / 1000,
+        usd_per_hour,
+        utilisation=costs.utilisation,
+        parallel_calls=costs.parallel_calls,
+    )
 
 
 def check_parity(case: Case, test: TestSet, runtime: Runtime, trained: BatchModel) -> Parity:

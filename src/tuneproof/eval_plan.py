@@ -23,7 +23,13 @@ _NOT_ASKED = {"price", "key", "timeout_s", "concurrency"}
 
 
 def plan_of(
-    case: Case, split: Split, adapter: Adapter, *, files: Mapping[str, str], extra_tunes: Mapping[str, str]
+    case: Case,
+    split: Split,
+    adapter: Adapter,
+    *,
+    files: Mapping[str, str],
+    extra_tunes: Mapping[str, str],
+    recorded: Mapping[str, str],
 ) -> EvalPlan:
     """Write down what will be measured and decided, before anything is.
 
@@ -33,6 +39,7 @@ def plan_of(
         adapter: what is under test.
         files: digests of the code and schema files that task.yaml names, by place.
         extra_tunes: seeds and null controls that stand beside the adapter: name → digest of its record.
+        recorded: replies made elsewhere: arm → digest of the file. Another file is another round.
     """
     task_file = case.task_file
     return EvalPlan(
@@ -57,6 +64,7 @@ def plan_of(
         max_new_tokens=task_file.task.max_new_tokens,
         seed=task_file.tuning.seed,
         extra_tunes=dict(extra_tunes),
+        recorded=dict(recorded),
         frontier_margin=task_file.gate.frontier_margin_points / 100,
         quant_margin=task_file.gate.quant_margin_points / 100,
         tests=TESTS,

@@ -19,7 +19,8 @@ PROMPTS_RULE = (
     "for the base and for each endpoint: the same variants (examples as turns, listed, retrieved; the form "
     "of the answer described or not) on the same dev pairs by successive halving (all on the first 30 %, the "
     "better half on 60 %, the best two on all); most right replies on dev, then the higher mean value, fewer "
-    "parse failures, more examples; the base's best two are tried again with constrained replies"
+    "parse failures, more examples; the base's best two are tried again with constrained replies; a variant "
+    "whose longest prompt, of test and dev, does not fit the context is not tried"
 )
 
 

@@ -176,7 +176,9 @@ def _arms_table(data: ReportInput) -> Table:
     }
     caption = (
         f"Every arm on the same frozen test items. Interval: {interval}. Latency: wall time at the client, "
-        f"one call at a time. USD for 1,000 calls. In bold: the served file, {data.serving.model_file}."
+        f"one call at a time. USD for 1,000 calls: an API's list price, or the machine at "
+        f"{task_file.costs.utilisation * 100:g} % of its hours. In bold: the served file, "
+        f"{data.serving.model_file}."
     )
     return table._replace(caption=caption, marked=frozenset(served), name="Arms")
 

@@ -144,7 +144,7 @@ class ArmResult(Record):
     p95_ms: float | None
     """None below 59 timed calls, where no one-sided 95 % bound exists, or where calls were batched."""
     usd_per_1000: float | None
-    """API: at the list price. Local: with the machine fully used. None where a price is unknown."""
+    """API: at the list price. Local: at the planned utilisation. None where a price is unknown."""
     unseen_n: int
     """Items whose expected output never occurs in train."""
     unseen_correct: int

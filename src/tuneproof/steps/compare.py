@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tuneproof.answering import Asker, answer_in_batches, answer_in_turns, answer_one_by_one, asked_key
-from tuneproof.api_arms import ApiArm, Ask, Questions, answer_of, chat_for
+from tuneproof.api_arms import Answered, ApiArm, Ask, Questions, answer_of, chat_for
 from tuneproof.arms import Table, check_parity, failed_items, result_of
 from tuneproof.artifacts import (
     Arm,
@@ -34,6 +34,8 @@ from tuneproof.prompt_variants import Variant, budget_sentence, variants
 from tuneproof.rivals import answer_with, fit_rivals, not_fitted, rule_rival
 from tuneproof.scoring import Scorer
 
+MOST_CUT = 0.1
+"""Share of an API's replies that may be cut or empty; beyond it the arm counts as not measured."""
 Rule = Callable[[str], object]
 """The user's own function: input → answer, or None for no answer."""
 
@@ -181,8 +183,8 @@ def _api_arms(
     ask = Ask(Questions(case, split, desk.schema), desk.scorer, desk.records, desk.plan.digest, desk.progress)
     for api in rest.apis:
         answered = answer_of(ask, api)
-        if isinstance(answered, str):
-            measured.not_measured[api.name] = answered
+        if isinstance(answered, str) or (answered_why := _cut_off(answered, api)):
+            measured.not_measured[api.name] = answered if isinstance(answered, str) else answered_why
             continue
         measured.arms.append(answered.arm)
         measured.replies.update(answered.replies)
@@ -207,6 +209,18 @@ def _priced(api: ApiArm, model: str) -> EndpointSection:
     bare = section.base_url is None and section.provider == "openai"
     provider = EndpointSection.model_validate(model).provider if bare else section.provider
     return section.model_copy(update={"model": model, "provider": provider})
+
+
+def _cut_off(answered: Answered, api: ApiArm) -> str:
+    """Say why an arm does not count whose replies our own limit cut: losing that way proves nothing."""
+    replies = answered.replies[api.name]
+    cut = sum(reply.finish == "length" or not reply.text.strip() for reply in replies)
+    if cut <= MOST_CUT * len(replies):
+        return ""
+    return (
+        f"{cut} of its {len(replies)} replies were cut or empty at {api.section.max_output_tokens or 'the'} "
+        f"tokens; a model that reasons needs more: set max_output_tokens of {api.name} in task.yaml"
+    )
 
 
 def _dev_rows(case: Case, split: Split) -> tuple[SplitRow, ...]:
