@@ -35,11 +35,20 @@ from tuneproof.call_costs import (
     usd_text,
     utilisation_at,
 )
-from tuneproof.costs import break_even_calls, costs_of, one_offs, verdict_facts
+from tuneproof.costs import (
+    MachineMonth,
+    break_even_calls,
+    costs_of,
+    dedicated_calls,
+    one_offs,
+    saved_usd,
+    verdict_facts,
+)
 
 DOCS = Path(__file__).parents[1] / "docs" / "costs.md"
 PRICE = Price(input_mtok=2.0, output_mtok=10.0, cache_read_mtok=0.5, batch_discount=0.5)
 FULL = {
+    "shared_machine": True,
     "drafting_usd": 12.0,
     "review_hours": 10.0,
     "usd_per_review_hour": 60.0,
@@ -49,6 +58,7 @@ FULL = {
 }
 WHOLE = st.integers(0, 100_000)
 USD = st.floats(1e-6, 1e6)
+ALONE = FULL | {"shared_machine": False}
 
 
 def reply(prompt: int = 1_000, output: int = 100, **more: Any) -> Reply:
@@ -321,6 +331,7 @@ def test_training_without_a_price_of_its_own_takes_the_machine_that_answers() ->
 
 def test_a_given_zero_is_zero_and_not_unknown() -> None:
     section = {"drafting_usd": 0, "review_hours": 0, "training_usd_per_hour": 0, "evaluation_usd": 0}
+    section |= {"shared_machine": True}
     found = costs(section)
     assert found.unknown == () and found.break_even is not None
     assert found.break_even.one_off_usd == 0.0 and found.break_even.calls_per_month == 0.0
@@ -352,19 +363,54 @@ def test_the_break_even_is_the_one_computed_by_hand() -> None:
 
 
 def test_a_machine_kept_for_this_task_alone_pays_for_its_idle_hours_too() -> None:
-    even = costs().break_even
+    even = costs(ALONE).break_even
     assert even is not None
-    assert even.dedicated_usd_per_month == pytest.approx(730 * 0.36, rel=1e-12)
-    assert even.dedicated_calls_per_month == pytest.approx((262.8 + 20 + 613.006 / 12) / 0.003, rel=1e-12)
-    assert even.calls_per_month is not None and even.dedicated_calls_per_month > even.calls_per_month
+    assert even.machine_usd_per_month == pytest.approx(730 * 0.36, rel=1e-12)
+    assert even.calls_per_month == pytest.approx((262.8 + 20 + 613.006 / 12) / 0.003, rel=1e-12)
+    shared = costs().break_even
+    assert shared is not None and shared.calls_per_month is not None
+    assert even.calls_per_month > shared.calls_per_month
 
 
 def test_one_machine_answers_no_more_calls_than_its_hours_hold() -> None:
-    even = costs(seen=measured(tuned=25.0)).break_even
-    # 730 h hold 105,120 calls of 25 s; 111,294 would be needed.
-    assert even is not None and even.dedicated_calls_per_month is None
-    even = costs(seen=measured(tuned=23.0)).break_even
-    assert even is not None and even.dedicated_calls_per_month is not None
+    # 730 h hold 105,120 calls of 25 s, and 111,294 would be needed: two machines pay from 198,894 calls on.
+    even = costs(ALONE, seen=measured(tuned=25.0)).break_even
+    assert even is not None and even.machine_calls_per_month == pytest.approx(105_120)
+    assert even.calls_per_month == pytest.approx((2 * 262.8 + 20 + 613.006 / 12) / 0.003, rel=1e-12)
+    even = costs(ALONE, seen=measured(tuned=23.0)).break_even
+    assert even is not None
+    assert even.calls_per_month == pytest.approx((262.8 + 20 + 613.006 / 12) / 0.003, rel=1e-12)
+
+
+def test_a_machine_that_costs_more_than_the_calls_it_can_answer_never_pays() -> None:
+    # A call of 31 s: 730 h hold 84,774 of them, 254 USD at the API, and the machine costs 263.
+    even = costs(ALONE, seen=measured(tuned=31.0)).break_even
+    assert even is not None and even.calls_per_month is None
+
+
+@given(st.floats(1e-4, 1), st.floats(1, 1e3), st.floats(1e3, 1e7), st.floats(0, 1e4))
+def test_at_the_break_even_of_whole_machines_nothing_is_saved_and_nothing_lost(
+    api: float, usd: float, calls: float, monthly: float
+) -> None:
+    machine = MachineMonth(usd, calls)
+    found = dedicated_calls(api, machine, monthly=monthly)
+    if found is None:
+        assert api * calls <= usd * (1 + 1e-9)
+        return
+    machines = max(1, math.ceil(found / calls - 1e-6))
+    assert found * api == pytest.approx(machines * usd + monthly, rel=1e-6)
+
+
+def test_what_is_saved_is_nothing_at_the_break_even_and_grows_with_the_volume() -> None:
+    for section in (FULL, ALONE):
+        even = costs(section).break_even
+        assert even is not None and even.calls_per_month is not None
+        assert saved_usd(even, even.calls_per_month) == pytest.approx(0.0, abs=1e-9)
+        assert saved_usd(even, 0.5 * even.calls_per_month) < 0 < saved_usd(even, 2 * even.calls_per_month)
+    alone = costs(ALONE).break_even
+    # 20,000 calls at 0.003 are 60 dollars, and the idle machine costs 262.80.
+    assert alone is not None
+    assert saved_usd(alone, 20_000) == pytest.approx(60 - 262.8 - 20 - 613.006 / 12, rel=1e-12)
 
 
 def test_every_paid_reply_is_part_of_the_evaluation_and_only_the_first_ones_of_the_price_of_a_call() -> None:
@@ -532,6 +578,9 @@ def test_the_worked_example_of_the_page_is_computed_from_its_own_settings() -> N
     even, own, api = found.break_even, found.lines[1], found.lines[2]
     assert even is not None and even.calls_per_month is not None
     facts = verdict_facts(found, 400_000, 4.0, served="tuned", against="frontier")
+    own_machine = case_with(given_["costs"] | {"shared_machine": False}, 0.36, 400_000)
+    kept = costs_of(own_machine, seen, prices(price), served="tuned", against="frontier").break_even
+    assert kept is not None and kept.calls_per_month is not None
     share = utilisation_at(400_000, 0.2, parallel_calls=1)
     alone = local_usd_per_1000(0.2, 0.36, utilisation=share, parallel_calls=1)
     numbers = {
@@ -551,6 +600,7 @@ def test_the_worked_example_of_the_page_is_computed_from_its_own_settings() -> N
         own.basis.split("; ")[1],
         f"1/{1 / (facts.own_over_api or math.nan):.0f} of the cost",
         f"saves ${facts.saving_usd:.2f} a month",
+        f"it would take {math.ceil(kept.calls_per_month):,} calls a month",
         f"${facts.usd_per_point:.2f} for each of the 4 points",
     }
     assert len(numbers) >= 20

@@ -119,9 +119,7 @@ def verdict_facts(
     if own is None or api is None:
         return VerdictFacts(None, None, None, None, None, None)
     calls = None if calls_per_month is None else calls_per_month * (api - own) / 1000
-    saving = None
-    if even is not None and calls is not None:
-        saving = calls - even.fixed_usd_per_month - even.one_off_usd / even.months
+    saving = None if even is None or calls_per_month is None else saved_usd(even, calls_per_month)
     return VerdictFacts(
         own_over_api=own / api if api > 0 else None,
         never=own >= api,
@@ -188,15 +186,15 @@ def _break_even(
 ) -> BreakEven:
     (api, own), costs = each, task_file.costs
     one_off = math.fsum(part.usd or 0.0 for part in parts)
+    machine = _machine_month(task_file, own)
 
     def calls(api_times: float = 1.0, own_times: float = 1.0, one_off_times: float = 1.0) -> float | None:
-        return break_even_calls(
-            api * api_times,
-            own * own_times,
-            one_off=one_off * one_off_times,
-            fixed_per_month=costs.fixed_usd_per_month,
-            months=costs.months,
-        )
+        monthly = costs.fixed_usd_per_month + one_off * one_off_times / costs.months
+        if costs.shared_machine or machine is None:
+            fixed, own_usd = monthly, own * own_times
+            return break_even_calls(api * api_times, own_usd, one_off=0.0, fixed_per_month=fixed, months=1.0)
+        dearer = machine._replace(usd=machine.usd * own_times)
+        return dedicated_calls(api * api_times, dearer, monthly=monthly)
 
     varied = []
     for times, name in ((0.5, "0.5"), (2.0, "2")):
@@ -213,22 +211,53 @@ def _break_even(
         months=costs.months,
         calls_per_month=calls(),
         sensitivity=tuple(varied),
-        **_dedicated(task_file, api, own, one_off),
+        machine_usd_per_month=machine.usd if machine else None,
+        machine_calls_per_month=machine.calls if machine else None,
+        shared=costs.shared_machine,
     )
 
 
-def _dedicated(task_file: TaskFile, api: float, own: float, one_off: float) -> dict[str, float | None]:
-    """Price a machine that is kept for this task alone: its idle hours are all ours.
+class MachineMonth(NamedTuple):
+    """One machine for a month."""
 
-    api · V = 730 · R + F_month + F_oneoff / M, as long as one machine answers V calls.
-    """
+    usd: float
+    """Busy or idle."""
+    calls: float
+    """That it can answer, without a break."""
+
+
+def _machine_month(task_file: TaskFile, own: float) -> MachineMonth | None:
     per_hour, _ = machine_usd_per_hour(task_file)
-    if not per_hour or not api:
-        return {}
-    costs, month = task_file.costs, HOURS_A_MONTH * per_hour
-    calls = (month + costs.fixed_usd_per_month + one_off / costs.months) / api
-    most = month / (own * costs.utilisation) if own else math.inf
-    return {
-        "dedicated_usd_per_month": month,
-        "dedicated_calls_per_month": calls if calls <= most else None,
-    }
+    if not per_hour or not own:
+        return None
+    usd = HOURS_A_MONTH * per_hour
+    return MachineMonth(usd, usd / (own * task_file.costs.utilisation))
+
+
+def dedicated_calls(api: float, machine: MachineMonth, *, monthly: float) -> float | None:
+    """Calls a month from which machines kept for this task alone cost less than the API.
+
+    With m machines, api · V = m · machine + monthly; the smallest m whose V they can answer.
+
+    Args:
+        api: US dollars an API call.
+        machine: one machine for a month.
+        monthly: US dollars a month beside it, one-off costs spread among them.
+
+    Returns:
+        None for never: a machine without a break costs as much as the calls that it answers.
+    """
+    spare = api * machine.calls - machine.usd
+    if spare <= 0:
+        return None
+    machines = max(1, math.ceil(monthly / spare - 1e-9))
+    return (machines * machine.usd + monthly) / api
+
+
+def saved_usd(even: BreakEven, calls: float) -> float:
+    """US dollars that the move saves a month at this volume; below 0 it costs more. 0 at the break-even."""
+    monthly = even.fixed_usd_per_month + even.one_off_usd / even.months
+    if even.shared or even.machine_usd_per_month is None or not even.machine_calls_per_month:
+        return calls * (even.api_usd_per_call - even.own_usd_per_call) - monthly
+    machines = max(1, math.ceil(calls / even.machine_calls_per_month - 1e-9))
+    return calls * even.api_usd_per_call - machines * even.machine_usd_per_month - monthly

@@ -157,20 +157,17 @@ def _even_facts(data: ReportInput, even: BreakEven) -> Iterator[tuple[str, str]]
     yield "USD for 1,000 own calls", dollars(1000 * even.own_usd_per_call)
     yield "Once", f"{dollars(even.one_off_usd)} USD, spread over {even.months:g} months"
     yield "Each month beside the calls", f"{dollars(even.fixed_usd_per_month)} USD"
-    if even.dedicated_usd_per_month is not None:
-        month = dollars(even.dedicated_usd_per_month)
-        yield "On a machine kept for this task alone", f"{month} USD a month, {_dedicated(even)}"
+    if even.machine_usd_per_month is not None:
+        month = f"{dollars(even.machine_usd_per_month)} USD a month"
+        most = f", up to {_calls(even.machine_calls_per_month)}" if even.machine_calls_per_month else ""
+        paid = "shared: a call pays for its part" if even.shared else "kept for this task alone, busy or idle"
+        yield "The machine", f"{month}{most}; {paid}"
 
 
 def _calls(calls: float | None) -> str:
     if calls is None:
-        return "never: a call of the own model costs as much or more"
+        return "never: the own model costs as much or more at any volume"
     return f"{count(calls)} calls a month"
-
-
-def _dedicated(even: BreakEven) -> str:
-    calls = even.dedicated_calls_per_month
-    return "more calls than it can answer" if calls is None else f"cheaper from {count(calls)} calls a month"
 
 
 def _one_off_table(even: BreakEven) -> Table:

@@ -212,6 +212,10 @@ KEYS = {
         "docs/costs.md."
     ),
     "costs.utilisation": "Share of its hours that the machine answers; idle hours are paid, so it divides.",
+    "costs.shared_machine": (
+        "true: other tasks fill the machine to that share, and a call pays for its part. false: the machine "
+        "is kept for this task alone, and its idle hours are part of the break-even."
+    ),
     "costs.parallel_calls": "Calls that it answers at once at the speed measured for one.",
     "costs.drafting_usd": "What drafting the pairs cost; 0 where nobody was paid.",
     "costs.review_hours": "Hours of people who read pairs, and what an hour costs.",

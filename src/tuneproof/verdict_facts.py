@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from tuneproof.artifacts import ArmResult, Case, Contrast, Gate, Verdict
 from tuneproof.artifacts.costs import BreakEven
+from tuneproof.costs import saved_usd
 
 FRONTIER = "frontier"
 """Name of the arm of the API that is paid today."""
@@ -110,18 +111,15 @@ def standing_of(verdict: Verdict, contrast: Contrast, *, alpha: float, most: flo
 def usage_of(case: Case, verdict: Verdict) -> Usage:
     """Hold the calls a month against the break-even.
 
-    Saved a month = calls · (API − own) − fixed − one-off / months; it is 0 at the break-even of
-    `costs.BreakEven`. Where a call of the own model costs as much or more, no volume pays.
+    What is saved a month is 0 at the break-even of `costs.BreakEven`. Where a call of the own model costs as
+    much or more, no volume pays.
     """
     calls, costs = case.task_file.pressures.calls_per_month, verdict.costs
     even = costs.break_even if costs else None
     if even is None:
         missing = costs.unknown if costs and costs.unknown else ("no costs were computed",)
         return Usage(calls, None, missing, None, "unknown")
-    saves = None
-    if calls is not None:
-        per_call = even.api_usd_per_call - even.own_usd_per_call
-        saves = calls * per_call - even.fixed_usd_per_month - even.one_off_usd / even.months
+    saves = None if calls is None else saved_usd(even, calls)
     return Usage(calls, even, (), saves, _answer(calls, even))
 
 

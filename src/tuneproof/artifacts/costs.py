@@ -36,6 +36,8 @@ class CostSection(Record):
     """Instead of serving.machine_usd_per_hour, where the machine is yours."""
     utilisation: float = Field(default=0.25, gt=0, le=1)
     """Share of the machine's hours that it answers; idle hours are paid too, so it divides."""
+    shared_machine: bool = False
+    """Whether other tasks fill the machine to that share; false: all of its hours are paid by this task."""
     parallel_calls: int = Field(default=1, ge=1, le=1024)
     """Calls that the machine answers at once at the speed that was measured for one."""
     drafting_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -114,7 +116,10 @@ class Sensitivity(Record):
 
 
 class BreakEven(Record):
-    """From how many calls a month the tuned model is cheaper than the frontier."""
+    """From how many calls a month the tuned model is cheaper than the frontier.
+
+    A machine kept for this task alone (the default) is paid busy or idle; a shared one by the call.
+    """
 
     against: str
     """The arm it is compared with."""
@@ -134,10 +139,12 @@ class BreakEven(Record):
     """None: never, a call of the own model costs as much or more."""
     sensitivity: tuple[Sensitivity, ...]
     """With half and twice each price."""
-    dedicated_usd_per_month: float | None = None
-    """What the machine costs a month, busy or idle, if it is kept for this task alone."""
-    dedicated_calls_per_month: float | None = None
-    """The break-even on such a machine; None: more calls than one machine can answer."""
+    machine_usd_per_month: float | None = None
+    """What the machine costs a month, busy or idle; all of it counts if it is kept for this task alone."""
+    machine_calls_per_month: float | None = None
+    """Calls that one machine can answer in a month; beyond them another one is paid."""
+    shared: bool = False
+    """Other tasks fill the machine to the planned utilisation, so that a call pays for its share alone."""
 
 
 class Costs(Record):
