@@ -126,7 +126,7 @@ def test_a_failed_gate_says_to_use_the_base() -> None:
     assert got[:2] == ("stay", "use the base with a better prompt")
     assert got.headline == (
         "Stay: the tuned model is not better than its own base (−14.0 points, −19.8 to −9.2, n = 200); use "
-        "the base with the prompt that did best on dev, the base-plain: 89.0 % (83.9 to 92.6, n = 200)."
+        "the base with its best prompt, the base-plain: 89.0 % (83.9 to 92.6, n = 200)."
     )
 
 
@@ -365,6 +365,7 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
     "rival, unsure": {"rivals": {"knn": (9, 8)}},
     "seeds": {"seeds": (0.75, 0.3, 0.4)},
     "spent": {"rounds": 21},
+    "endpoint": {"endpoints": {"other-api": FAR}},
     "no frontier": {},
     "no frontier, privacy": {"pressures": {"privacy": True}},
     "privacy": {"pressures": {"privacy": True}, "frontier": EQUAL},

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tuneproof.artifacts import Arm, ArmResult, Case, Contrast, Gate, TaskFile, Triage, Verdict, sha256_of
+from tuneproof.artifacts import (
+    Arm,
+    ArmResult,
+    Case,
+    Contrast,
+    Gate,
+    Interval,
+    TaskFile,
+    Triage,
+    Verdict,
+    sha256_of,
+)
 from tuneproof.artifacts.costs import BreakEven, Costs, Sensitivity
 from tuneproof.artifacts.verdict import Control, Equality, SeedSpread
 from tuneproof.statistics import gate, mid_p_mcnemar, tango, wilson
@@ -27,6 +38,7 @@ class Story(NamedTuple):
     base: Flips = (90, 10)
     rivals: Mapping[str, Flips] = {"word-model": (60, 10), "majority": (130, 2)}
     frontier: Flips | None = None
+    endpoints: Mapping[str, Flips] = {}
     controls: Mapping[str, Flips] = {}
     seeds: tuple[float, ...] = ()
     excluded: int = 0
@@ -180,7 +192,16 @@ def arms_of(story: Story) -> tuple[ArmResult, ...]:
     ]
     if story.frontier is not None:
         arms.append(other("frontier", "frontier", story.frontier, p50_ms=story.frontier_p50_ms))
+    arms += [other(name, "endpoint", flips) for name, flips in story.endpoints.items()]
     return tuple(arms)
+
+
+def ratio_of(story: Story) -> Interval | None:
+    """An interval of 5 % around the ratio of the two medians."""
+    if story.p50_ms is None or story.frontier_p50_ms is None or story.frontier is None:
+        return None
+    ratio = story.p50_ms / story.frontier_p50_ms
+    return Interval(low=0.95 * ratio, high=1.05 * ratio)
 
 
 def seeds_of(story: Story, base: ArmResult) -> SeedSpread | None:
@@ -230,9 +251,13 @@ def tell(story: Story) -> Told:
         ),
         rivals=tuple(contrast_of("tuned-f16", name, flips, story.n) for name, flips in story.rivals.items()),
         quant_steps=(),
+        endpoints=tuple(
+            contrast_of("tuned-f16", name, flips, story.n) for name, flips in story.endpoints.items()
+        ),
         frontier=None if story.frontier is None
         else contrast_of("tuned-f16", "frontier", story.frontier, story.n),
         frontier_equality=None if story.frontier is None else equality_of(story.frontier, story.n, margin),
+        latency_ratio=ratio_of(story),
         seeds=seeds_of(story, base),
         controls=controls,
         costs=story.costs,

@@ -124,7 +124,7 @@ def _made(data: ReportInput) -> Iterator[tuple[str, str, str]]:
 
 def _made_of_arms(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     if any(a.clusters for a in verdict.arms):
-        yield "Interval over groups", "group of each item", "percentile bootstrap of whole groups"
+        yield "Interval over groups", "group of each item", "BCa bootstrap of whole groups (Efron 1987)"
     if any(a.mean_value is not None for a in verdict.arms):
         yield "Mean value", "value of each reply", "mean; percentile bootstrap"
     if verdict.seeds:

@@ -45,13 +45,17 @@ def _detectable(verdict: Verdict, served: ArmResult) -> tuple[Text, ...]:
         if observed is None
         else f" For the share of items that this tune was seen to break it is {100 * observed:.1f} points."
     )
+    grouped = ", taken as independent although some come in groups" if served.clusters else ""
     if n < SMALL:
-        small = f"Small test: with {n} items, differences under about {gain} points cannot be seen.{seen}"
+        small = (
+            f"Small test: with {n} items, a true difference under about {gain} points is missed more than one "
+            f"time in five.{seen}"
+        )
         return (Text(small, note=True),)
     return (
         Text(
             f"Minimum detectable gain: {gain} points. A smaller gain would often be missed with {n} test "
-            f"items (80 % power, if the tune breaks 5 % of them).{seen}"
+            f"items (80 % power, if the tune breaks 5 % of them{grouped}).{seen}"
         ),
     )
 

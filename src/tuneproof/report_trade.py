@@ -190,7 +190,7 @@ def _sensitivity_table(even: BreakEven) -> Table:
 
 def latency_section(data: ReportInput) -> Section:
     """Times of calls: one at a time, at the load point, and the cold start."""
-    timings = data.serving.timings
+    timings = (*data.serving.timings, *data.verdict.api_timings)
     single = [t for t in timings if t.concurrency == 1]
     loaded = [t for t in timings if t.concurrency > 1]
     blocks: list[Block] = [

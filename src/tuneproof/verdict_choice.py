@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tuneproof.artifacts import Contrast
 from tuneproof.artifacts.verdict import Advice, Decision
-from tuneproof.verdict_facts import FRONTIER, Facts, medians, shorter_call
+from tuneproof.verdict_facts import FRONTIER, Facts, arm_of, medians, shorter_call
 from tuneproof.verdict_words import (
     BILLS,
     HEADLINES,
@@ -61,6 +61,17 @@ def move(headline: str, **slots: object) -> Decided:
 def numbers_of(contrast: Contrast) -> dict[str, object]:
     """Slots `difference`, `span` and `n`."""
     return {"difference": points(contrast.difference), **of_contrast(contrast)}
+
+
+def endpoint_far_ahead(facts: Facts) -> Decided | None:
+    """Another endpoint is shown ahead by more than gate.most_points_for_cost; privacy rules them all out."""
+    ahead = [c for c in facts.verdict.endpoints if c.wider.high < 0 and -c.difference > facts.most_points]
+    if not ahead or facts.case.task_file.pressures.privacy:
+        return None
+    best = min(ahead, key=lambda c: c.difference)
+    title = arm_of(facts.verdict, best.against).arm.title
+    headline = fill("endpoint", title=title, most=size(facts.most_points), **numbers_of(best))
+    return Decided("stay", "use the frontier", headline)
 
 
 def frontier_not_measured(facts: Facts) -> Decided | None:
@@ -166,6 +177,7 @@ def usage_decides(facts: Facts) -> Decided | None:
 
 
 CHOICE: tuple[Rule, ...] = (
+    endpoint_far_ahead,
     frontier_not_measured,
     inputs_must_stay,
     far_behind,

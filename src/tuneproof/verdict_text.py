@@ -177,6 +177,7 @@ def _chance(facts: Facts) -> Iterator[str]:
         yield say(
             "control",
             control=control_name(control.name),
+            against=arm_of(facts.verdict, control.contrast.against).arm.title,
             difference=points(control.contrast.difference),
             outcome=control.outcome,
             as_it_must=as_it_must,
@@ -185,8 +186,8 @@ def _chance(facts: Facts) -> Iterator[str]:
 
 
 USES = {
-    "use the cheap rival": " Use that rival: it costs nothing to run.",
-    "fine-tuning not needed": " Keep that rule: it does the job already.",
+    "use the cheap rival": " Use that rival: it needs no model.",
+    "fine-tuning not needed": " Keep that rule.",
 }
 """What follows the sentence on the best rival, where that rival is what the verdict advises."""
 
@@ -206,6 +207,16 @@ def _rivals(facts: Facts) -> Iterator[str]:
             p=p_value(strongest.p_one_sided),
             use=USES.get(verdict.advice, "") if advised else "",
             **of_contrast(strongest),
+        )
+    for contrast in verdict.endpoints:
+        endpoint = arm_of(verdict, contrast.against)
+        yield say(
+            "endpoint",
+            title=endpoint.arm.title,
+            rate=percent(endpoint.rate),
+            rate_span=span(endpoint.wider),
+            where=where(contrast),
+            **of_contrast(contrast),
         )
     for name, why in verdict.not_measured.items():
         if name != FRONTIER:

@@ -30,6 +30,8 @@ HEADLINES: Mapping[str, str] = {
     "seeds": "Not enough evidence: the seed decides as much as the tune.{seeds}",
     "spent": "Not enough evidence: the test was read in {rounds} rounds, more than {most}, and is spent; "
     "freeze another one (split.version).",
+    "endpoint": "Stay: the endpoint {title} is shown ahead of the tuned model ({difference}, {span}, n = "
+    "{n}), more than the {most} that a price can pay for.",
     "no frontier": "Not enough evidence to move: the tuned model passes the gate {rivals}; the frontier was "
     "not measured.",
     "no frontier, privacy": "Move: the tuned model passes the gate {rivals}; the frontier was not measured, "
@@ -63,7 +65,7 @@ SEEDS = " The rates of {k} seeds span {range}, and the gain is {gain} (n = {n}).
 """Follows every headline where the range of the seeds is wider than the gain."""
 
 INSTEAD: Mapping[str, str] = {
-    "use the base with a better prompt": "use the base with the prompt that did best on dev",
+    "use the base with a better prompt": "use the base with its best prompt",
     "use the cheap rival": "use the cheap rival",
     "fine-tuning not needed": "keep the rule",
     "use the frontier": "use the frontier",
@@ -114,10 +116,12 @@ SENTENCES: Mapping[str, str] = {
     "seeds": "Trained with {k} seeds it has {mean} on the mean, {low} to {high}, and gains {gain} on the "
     "base (n = {n}).",
     "seed decides": "That range is wider than the gain: the seed decides as much as the tune.",
-    "control": "A control, {control}, has {difference} against the base ({span}, n = {n}): {outcome}, "
+    "control": "A control, {control}, has {difference} against {against} ({span}, n = {n}): {outcome}, "
     "{as_it_must}.",
     "rival": "The best cheap rival, {title}, has {rate} ({rate_span}): the tuned model is {where} it "
     "({span}, n = {n}, {p}).{use}",
+    "endpoint": "The endpoint {title} has {rate} ({rate_span}): the tuned model is {where} it ({span}, n = "
+    "{n}).",
     "rival not fitted": "The rival {name} was not fitted ({why}).",
     "not measured": "The arm {name} was not measured ({why}).",
     "remedy": "First: `tuneproof review --reread 50` (50 random training pairs, read by a person), before "

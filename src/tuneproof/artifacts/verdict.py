@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from tuneproof.artifacts.base import Artifact, Record
 from tuneproof.artifacts.comparison import ArmResult, Interval
 from tuneproof.artifacts.costs import Costs
+from tuneproof.artifacts.latency import Timing
 
 GateOutcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 Decision = Literal["move", "stay", "not_enough_evidence"]
@@ -218,7 +219,9 @@ class ChangedItem(Record):
 class Verdict(Artifact):
     """What to do, and every number that says so."""
 
-    measured: ClassVar[frozenset[str]] = frozenset({"paragraph", "costs", "headline", "made_at"})
+    measured: ClassVar[frozenset[str]] = frozenset(
+        {"paragraph", "costs", "headline", "made_at", "latency_ratio", "api_timings"}
+    )
     """It is made of the other fields, times among them."""
 
     gate: GateOutcome
@@ -257,6 +260,10 @@ class Verdict(Artifact):
     """What the served file's wrong replies have in common."""
     costs: Costs | None = None
     """What calls cost, and the break-even."""
+    latency_ratio: Interval | None = None
+    """Median call of the served file as a share of the frontier's: paired bootstrap; not of recorded ones."""
+    api_timings: tuple[Timing, ...] = ()
+    """Times of every arm behind an API that was asked here, network included."""
     advice: Advice = "not enough evidence"
     """What to do, of a closed list."""
     optimism: float | None = None

@@ -41,13 +41,14 @@ from tuneproof.contrasts import (
 from tuneproof.costs import costs_of
 from tuneproof.errors import LockBroken
 from tuneproof.planning import optimism
+from tuneproof.resampling import ratio_interval
 from tuneproof.scoring import Scorer
 from tuneproof.slices import failures_of, slices_of
 from tuneproof.statistics import minimum_detectable_gain
 from tuneproof.steps.serve import AGAIN, equal_texts
 from tuneproof.timings import timing_of
 from tuneproof.verdict_rules import decide
-from tuneproof.verdict_text import gate_reason, paragraph_of
+from tuneproof.verdict_text import FRONTIER, gate_reason, paragraph_of
 
 CANDIDATES_DIFFER = 0.10
 """Share of items on which candidates of different rounds are taken to differ, for the optimism."""
@@ -116,6 +117,7 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         controls=controls_of(scored, base),
         costs=_costs(scored, evidence, served),
         made_at=evidence.made_at,
+        **_latency(scored, served),
         **_frontier(scored, served, evidence.plan),
         **_files_and_parts(scored, files, evidence.plan, base, served),
         **_banners(scored, evidence, served_gate.contrast),
@@ -124,7 +126,12 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
     verdict = draft.model_copy(update=decided._asdict())
     trained_on = (evidence.adapter.train_rows, len(split.train.pairs))
     paragraph = paragraph_of(
-        case, verdict, base=base, served=served, trained_on=trained_on, timings=serving.timings
+        case,
+        verdict,
+        base=base,
+        served=served,
+        trained_on=trained_on,
+        timings=(*serving.timings, *draft.api_timings),
     )
     return verdict.model_copy(update={"paragraph": paragraph})
 
@@ -207,10 +214,26 @@ def _against(scored: Scored, served: ArmResult, kind: str) -> tuple[Contrast, ..
 
 
 def _format_gain(scored: Scored) -> Contrast | None:
-    if "base-constrained" not in scored.results:
-        return None
-    free = "base-best" if "base-best" in scored.results else "base-0-shot"
-    return contrast_of(scored, "base-constrained", free)
+    """Compare constrained and free replies to one prompt; with two prompts it would be more than the form."""
+    held = scored.results.get("base-constrained")
+    prompts = {"base-best", "base-0-shot"} & scored.results.keys()
+    free = [name for name in prompts if held and scored.results[name].arm.prompt == held.arm.prompt]
+    return contrast_of(scored, "base-constrained", free[0]) if free else None
+
+
+def _latency(scored: Scored, served: ArmResult) -> dict[str, Any]:
+    """Times of the APIs that were asked here, and how much shorter a call of the served file is."""
+    here = [r.arm for r in scored.results.values() if r.arm.kind in API_KINDS and not r.arm.recorded]
+    timings = [timing_of(arm.name, scored.replies[arm.name]) for arm in here]
+    ratio = None
+    if any(arm.name == FRONTIER for arm in here):
+        own = {r.item_id: r.ms for r in scored.replies[served.arm.name] if r.ms is not None}
+        both = [
+            (own[r.item_id], r.ms) for r in scored.replies[FRONTIER] if r.ms is not None and r.item_id in own
+        ]
+        if len(both) > 1:
+            ratio = ratio_interval([a for a, _ in both], [b for _, b in both], confidence=scored.confidence)
+    return {"api_timings": tuple(t for t in timings if t is not None), "latency_ratio": ratio}
 
 
 def _frontier(scored: Scored, served: ArmResult, plan: EvalPlan) -> dict[str, Any]:

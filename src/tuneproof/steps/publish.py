@@ -27,6 +27,7 @@ from tuneproof.errors import BadInput, GateNotPassed, NotReady
 from tuneproof.modelfile import check_template, read_modelfile, render_params
 from tuneproof.names import check_name
 from tuneproof.scan import Finding, scan_text
+from tuneproof.verdict_facts import MOST_EXCLUDED, MOST_ROUNDS
 
 TEXT_NAMES = ("LICENSE", "NOTICE", "Modelfile", "template", "system", "params", "README.md")
 """In upload order; the card goes last, so that it never describes files that are not there yet."""
@@ -289,6 +290,11 @@ def _why_withheld(name: str, verdict: Verdict) -> str:
     failed = [gate for gate in gates if gate.outcome != "PASS"]
     if not gates:
         return "no gate was run for this file"
+    if verdict.test_accesses > MOST_ROUNDS:
+        return f"the test was read in {verdict.test_accesses} rounds and is spent"
+    left_out = max(arm.excluded / (arm.n + arm.excluded) for arm in verdict.arms)
+    if left_out > MOST_EXCLUDED:
+        return f"{100 * left_out:.1f} % of the items have no reply of some API, so the run is not valid"
     if leak := next((control.name for control in verdict.controls if control.outcome == "PASS"), ""):
         return f"the null control {leak} passes the gate too, so no gate here proves anything"
     return f"its gate is {failed[0].outcome}: {failed[0].reason}" if failed else ""
