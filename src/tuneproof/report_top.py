@@ -48,8 +48,8 @@ def _detectable(verdict: Verdict, served: ArmResult) -> tuple[Text, ...]:
     grouped = ", taken as independent although some come in groups" if served.clusters else ""
     if n < SMALL:
         small = (
-            f"Small test: with {n} items, a true difference under about {gain} points is missed more than one "
-            f"time in five.{seen}"
+            f"Small test: with {n} items, a true difference under about {gain} points is missed more than "
+            f"one time in five.{seen}"
         )
         return (Text(small, note=True),)
     return (

@@ -163,7 +163,7 @@ def keep(task: str, project: Path) -> None:
 def page() -> str:
     """Return the page of all kept tasks."""
     lines = [
-        "# Two more real tasks",
+        "# Another real task",
         "",
         "Made by `tasks/evidence.py` from the kept records. Each task was begun with",
         "`tuneproof init --pairs`, a few lines of the guessed `task.yaml` were edited (`EDITS` there), and",
