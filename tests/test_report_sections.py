@@ -45,7 +45,7 @@ def test_the_top_has_advice_decision_gate_and_what_the_test_can_see() -> None:
     assert "Advice: **use the frontier** · Decision: **stay** · Gate: **PASS**" in top
     assert "Minimum detectable gain: 8.3 points." in top
     assert "For the share of items that this tune was seen to break it is 4.1 points." in top
-    assert "2026-01-02T03:04:05Z" in top
+    assert "2026-01-02 03:04 UTC" in top
 
 
 def test_a_clean_run_has_no_banner_and_a_doubtful_one_has_each() -> None:

@@ -68,6 +68,11 @@ def trade_plot_svg(points: Sequence[TradePoint], *, name: str, x_label: str, con
         return page_svg(trade_figure(points, x_label=x_label, confidence=confidence)[0], name, label)
 
 
+def _tick(value: float) -> str:
+    """`1,000`, `0.01`, and a power of ten where zeros would need counting."""
+    return f"10^{math.log10(value):.0f}" if value < 0.001 else f"{value:,.10f}".rstrip("0").rstrip(".")
+
+
 def pareto_front(points: Sequence[TradePoint]) -> list[TradePoint]:
     """Return the points that no other one beats on both axes, from the smallest `x` up."""
     front: list[TradePoint] = []
@@ -124,7 +129,7 @@ def _set_axes(axes: Axes, points: Sequence[TradePoint], x_label: str) -> None:
     axes.set(xlim=(low / pad, high * pad), ylim=(-3, 103), xlabel=x_label)
     axes.set_yticks(range(0, 101, 20), [f"{tick} %" for tick in range(0, 101, 20)])
     axes.xaxis.set_major_locator(LogLocator(numticks=9))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="both")
     axes.set_axisbelow(True)

@@ -106,12 +106,17 @@ def _context(data: ReportInput) -> dict[str, object]:
     return {
         "title": data.case.task_file.title,
         "verdict": data.verdict,
-        "made_at": data.verdict.made_at or "time not recorded",
+        "made_at": _minutes(data.verdict.made_at),
         "badges": badges(data.verdict),
         "first_texts": first_texts(data),
         "sections": _sections(data),
         "tuneproof_version": data.tuneproof_version,
     }
+
+
+def _minutes(moment: str) -> str:
+    """`2026-11-24T13:57:48+00:00` → `2026-11-24 13:57 UTC`."""
+    return f"{moment[:16].replace('T', ' ')} UTC" if moment else "time not recorded"
 
 
 def _sections(data: ReportInput) -> tuple[Section, ...]:
