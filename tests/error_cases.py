@@ -147,6 +147,17 @@ def frozen(change: Prepare) -> Prepare:
     return prepare
 
 
+OTHER_REPLY = b'{"item_id": "x", "prompt_sha256": "y", "text": "z", "model": "m", "at": "2026-11-24"}\n'
+
+
+def other_replies(root: Path) -> None:
+    (root / "replies.jsonl").write_bytes(OTHER_REPLY)
+
+
+def nothing(root: Path) -> None:
+    return None
+
+
 def flip(root: Path) -> None:
     """Flip one bit in the middle of the test file."""
     path = root / "4-split/test.jsonl"
@@ -372,6 +383,14 @@ CASES: tuple[Case, ...] = (
     Case("a second run on one project", "two commands at once", held, ("run",)),
     Case("a missing extra", "a Parquet file without pyarrow", raw(b"PAR1", "tickets.parquet"), ("run",)),
     Case("nothing to answer", 'ask ""', with_task(), ("ask", "")),
+    Case("an unknown endpoint", "compare --export x", frozen(nothing), ("compare", "--export", "x")),
+    Case(
+        "replies to other requests",
+        "compare --import of a line with an unknown item",
+        frozen(other_replies),
+        ("compare", "--import", "replies.jsonl"),
+    ),
+    Case("too few seeds", "tune --seeds 2", frozen(nothing), ("tune", "--seeds", "2")),
 )
 """Every mistake of the page, in its order."""
 
