@@ -184,8 +184,17 @@ def _live(ask: Ask, api: ApiArm, endpoint: Endpoint) -> Answered:
     requests = requests_for(ask.of, section, chosen, ask.of.split.test.items)
     replies = _repeats(ask, api, endpoint, requests)
     model = next((r.model for r in replies[api.name] if r.model), section.model)
-    arm = _arm(api, chosen, model, endpoint.name).model_copy(update={"note": " ".join(endpoint.notes)})
+    note = " ".join((_asked_on(replies), *endpoint.notes))
+    arm = _arm(api, chosen, model, endpoint.name).model_copy(update={"note": note})
     return Answered(arm, replies, trials, chosen.name)
+
+
+def _asked_on(replies: Mapping[str, Sequence[Reply]]) -> str:
+    """Say on which days an API was asked: kept replies may be older than the comparison."""
+    days = sorted(reply.at[:10] for each in replies.values() for reply in each if reply.at)
+    if not days:
+        return ""
+    return f"asked {days[0]}." if days[0] == days[-1] else f"asked {days[0]} to {days[-1]}."
 
 
 def _repeats(

@@ -126,8 +126,10 @@ def groups_table(arms: Sequence[ArmResult]) -> Table:
 
 
 def arm_lines(arms: Sequence[ArmResult]) -> tuple[str, ...]:
-    """Say what stands behind the arms of an API: model, who made the replies, how often it was asked."""
-    return tuple(_arm_line(result) for result in arms if result.arm.model or result.arm.recorded)
+    """Say what stands behind the arms of an API, and what else a reader must know of an arm."""
+    apis = tuple(_arm_line(result) for result in arms if result.arm.model or result.arm.recorded)
+    noted = (r.arm for r in arms if r.arm.kind == "base" and r.arm.note.startswith("no time"))
+    return (*apis, *(f"{arm.title}: {arm.note}." for arm in noted))
 
 
 def _arm_line(result: ArmResult) -> str:
@@ -138,7 +140,8 @@ def _arm_line(result: ArmResult) -> str:
     else:
         noise = "one reply an item: run-to-run noise not measured"
     who = f"; replies made elsewhere: {arm.recorded}" if arm.recorded else ""
-    return f"{arm.title}: model {arm.model or 'not named'}{who}; {noise}."
+    note = f" {arm.note[0].upper()}{arm.note[1:]}" if arm.note else ""
+    return f"{arm.title}: model {arm.model or 'not named'}{who}; {noise}.{note}"
 
 
 def figures_table(arms: Sequence[ArmResult], *, deciding: Sequence[str]) -> Table:
