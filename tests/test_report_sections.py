@@ -217,7 +217,7 @@ def test_a_move_that_never_pays_says_never() -> None:
         update={"break_even": costs.break_even.model_copy(update={"calls_per_month": None})}
     )
     said = section("What 1,000 calls cost", render_markdown(with_verdict(FULL, costs=never)))
-    assert "- Cheaper from: never: a call of the own model costs as much or more" in said
+    assert "- Cheaper from: never: the own model costs as much or more at any volume" in said
     unknown = costs.model_copy(update={"break_even": None})
     assert "Not computed: an input is unknown." in render_markdown(with_verdict(FULL, costs=unknown))
 
