@@ -28,8 +28,8 @@ CODES = {
 """An own scheme: nothing in the name says the code."""
 PAIRS, WORDS = 360, 600
 CASES: dict[str, dict[str, str]] = {
-    "worse": {"learning_rate": "0.05", "epochs": "1"},
-    "tie": {"rows": "40", "epochs": "1", "learning_rate": "0.0003"},
+    "worse": {"rows": "40", "epochs": "1", "learning_rate": "0.0003"},
+    "tie": {"rows": "60", "epochs": "2"},
     "win": {},
     "not-needed": {"rule": "rule:answer"},
 }
