@@ -179,6 +179,11 @@ class LlamaRuntime:
         # empty if the tokenizer adds none.
         self.bos = str(about["bos_token"]) if self._puts_bos() else ""
 
+    @property
+    def address(self) -> str:
+        """Where it answers; OpenAI's routes are under `/v1`."""
+        return f"http://{self._address}"
+
     def _puts_bos(self) -> bool:
         reply = self._post("/tokenize", {"content": "", "add_special": True, "parse_special": True})
         return bool(reply["tokens"])

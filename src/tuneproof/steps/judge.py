@@ -216,8 +216,8 @@ def _against(scored: Scored, served: ArmResult, kind: str) -> tuple[Contrast, ..
 def _format_gain(scored: Scored) -> Contrast | None:
     """Compare constrained and free replies to one prompt; with two prompts it would be more than the form."""
     held = scored.results.get("base-constrained")
-    prompts = {"base-best", "base-0-shot"} & scored.results.keys()
-    free = [name for name in prompts if held and scored.results[name].arm.prompt == held.arm.prompt]
+    bases = [name for name in ("base-best", "base-0-shot") if name in scored.results]
+    free = [name for name in bases if held and scored.results[name].arm.prompt == held.arm.prompt]
     return contrast_of(scored, "base-constrained", free[0]) if free else None
 
 
