@@ -165,13 +165,14 @@ def test_exported_answered_and_imported_the_frontier_is_a_row_that_says_who_and_
     assert row.correct == sum(answer(i.input) == i.output for i in split.test.items) and row.n == 50
     assert (row.arm.model, row.arm.kind) == (model, "frontier")
     assert row.arm.recorded == f"made elsewhere by the other machine, {day}"
-    assert row.repeat_rates == (row.rate,) * 3
+    assert row.repeat_rates == ()
     assert (row.p50_ms == 700.0) is (name == "own"), "a batch has no latency, and none is made up"
     assert row.usd_per_1000 is not None and row.usd_per_1000 > 0, "tokens and a list price are known"
     assert verdict.frontier is not None and "frontier" not in verdict.not_measured
     assert any("its replies were recorded elsewhere" in each for each in verdict.deviations)
     report = (workspace.folder("judge") / "report.md").read_text("utf-8")
     assert model in report and day in report and "made elsewhere" in report
+    assert "one reply an item: run-to-run noise not measured" in report
 
     # The same plan, the same round, and no local model is asked what it answered before.
     assert verdict.test_accesses == before.test_accesses == 1
@@ -185,9 +186,12 @@ def test_exported_answered_and_imported_the_frontier_is_a_row_that_says_who_and_
 
 def assert_only_the_load_point(workspace: Workspace, calls: Calls) -> None:
     """Times under load are measured anew; beyond that each file is only loaded and asked once for it."""
-    files, test = len(set(calls.loaded)), {i.input for i in take_split(workspace).test.items}
-    load = 50 + 5
-    assert len(calls.asked) == load + files and calls.batches == []
+    test = {i.input for i in take_split(workspace).test.items}
+    load, first_calls = (
+        50 + 5,
+        len(calls.loaded) - 2,
+    )  # an arm each; neither of the base nor at the load point
+    assert len(calls.asked) == load + first_calls and calls.batches == []
     asked = [text for file, text, _ in calls.asked if file != "Fake-135M-Instruct-notices-v1-Q8_0.gguf"]
     assert not set(asked) & test
 
@@ -222,7 +226,7 @@ def test_an_export_asks_for_exactly_the_test_items_and_shows_train_pairs_only(wo
         examples = [m["content"] for m in earlier if m["role"] == "user"]
         assert set(examples) <= inputs
         shown += len(examples)
-    assert shown == 5 * 150
+    assert shown == 5 * 50
     assert not any(p.input in json.dumps(lines) for p in split.dev.pairs)
 
 
@@ -309,3 +313,13 @@ def test_a_report_prints_the_stored_verdict_and_asks_nobody(
     shutil.rmtree(workspace.folder("judge"))
     with pytest.raises((MissingArtifact, GateNotPassed)):
         run_report(workspace.root, verified=True, as_json=False, outside=outside(workspace))
+
+
+def test_recorded_replies_in_place_of_others_are_another_round(workspace: Workspace) -> None:
+    lines = own_format(workspace)
+    import_it(workspace, lines, MADE)
+    assert run_all(workspace, Calls()).test_accesses == 1
+    import_it(workspace, lines, MADE)
+    assert run_all(workspace, Calls()).test_accesses == 1, "the same file again is no look"
+    import_it(workspace, lines, MADE._replace(by="somebody else"))
+    assert run_all(workspace, Calls()).test_accesses == 2

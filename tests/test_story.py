@@ -279,8 +279,11 @@ def test_training_and_the_examples_never_see_a_test_item(places: Places) -> None
     asked = [text for _, text, _ in places.calls.asked]
     first = next(number for number, text in enumerate(asked) if text in test)
     # Every trial and its warm-up: 3 × 6, 3 × 3 and 5 × 3, 4 × 2 and 5 × 2, then 10 × 2 and 5 × 2 constrained.
-    assert first == sum(TRIED.values()) + 3 * 6 + 5 * 3 + 5 * 2 + 5 * 2 == 108
-    assert set(asked[:first]) <= dev
+    # Then the warm-up of the first arm of the test, which asks dev rows too.
+    assert first == sum(TRIED.values()) + 3 * 6 + 5 * 3 + 5 * 2 + 5 * 2 + WARM_UP == 113
+    assert set(asked[:first]) <= dev and set(asked) <= test | dev
+    # Two base arms with one prompt; the first call and the warm-up of every served arm; the load point.
+    assert sum(text in dev for text in asked[first:]) == 2 * WARM_UP + 5 * (1 + WARM_UP) + WARM_UP == 45
     shown = "\n".join(places.calls.shown)
     train = [pair.input for pair in split.train.pairs if pair.input in shown]
     assert len(train) > 5, "examples were shown"
@@ -310,7 +313,7 @@ def test_the_served_file_is_the_measured_one_or_refused(finished: Workspace) -> 
 # Cut off
 
 
-@pytest.mark.parametrize("at", [1, 5, 14, 24, 60, 108, 109, 131, 200, 273])
+@pytest.mark.parametrize("at", [1, 5, 14, 24, 60, 108, 109, 114, 131, 164, 175, 200, 273])
 def test_interrupted_in_compare_the_next_run_asks_only_what_is_missing(
     places: Places, tmp_path: Path, at: int
 ) -> None:
@@ -326,7 +329,8 @@ def test_interrupted_in_a_batch_of_the_adapter_the_next_run_goes_on(
     check_continues(places, workspace, "compare", interrupt_batch=at)
 
 
-@pytest.mark.parametrize("at", [1, 5, 30, 31, 55, 120, 280, 334])
+# The first calls end at 5, the warm-ups at 30, the items at 280, the load point at 335.
+@pytest.mark.parametrize("at", [1, 5, 6, 30, 31, 55, 120, 280, 281, 335])
 def test_interrupted_in_serve_the_next_run_asks_only_what_is_missing(
     places: Places, tmp_path: Path, at: int
 ) -> None:
@@ -354,7 +358,8 @@ def check_continues(places: Places, workspace: Workspace, verb: str, **switch: i
     sizes = {arm: len(found[arm]) for arm in asked if arm != "adapter"}
     missing = sum(size - kept.get(arm, 0) for arm, size in sizes.items())
     warm_up = sum(warm_ups(arm, size, kept.get(arm, 0)) for arm, size in sizes.items())
-    beside = len(GGUF) + 1 + LOAD if verb == "serve" else 0  # the first call of every file; the load point
+    # The first call of every arm, for each has its file loaded for itself; the load point.
+    beside = len(SERVED) + LOAD if verb == "serve" else 0
     assert len(calls.asked) == missing + warm_up + beside
     if verb == "compare":
         assert sum(len(batch) for batch in calls.batches) == 50 - kept.get("adapter", 0)
@@ -413,7 +418,9 @@ def test_interrupted_with_again_the_same_command_continues(finished: Workspace) 
         walk(finished, only="serve", again=True, interrupt_ask=80)
     kept = sum(len(replies_in(finished)[arm]) for arm in SERVED)
     calls = walk(finished, only="serve", again=True)
-    assert kept == 79 - 4 - 5 * WARM_UP and len(calls.asked) == 250 - kept + 4 + 5 * WARM_UP + LOAD
+    before = 5 + 5 * WARM_UP  # the first call and the warm-up of every arm
+    assert kept == 79 - before == 49
+    assert len(calls.asked) == 250 - kept + before + LOAD == 286
 
 
 # Refusals

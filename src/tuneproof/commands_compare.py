@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tuneproof.api_arms import Questions, asked_with, exported
-from tuneproof.artifacts import EndpointSection, Verdict
+from tuneproof.artifacts import EndpointSection, Verdict, sha256_of
 from tuneproof.commands import real, tell_verdict
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput
@@ -87,9 +87,13 @@ def run_import(
         data, requests, where=str(file), model=made.model, made_at=made.date, made_by=made.by
     )
     path = workspace.root / RECORDED / f"{arm}.jsonl"
+    text = to_own_format(recorded)
+    # The first recording is the arm that the plan named; taking another in its place is another look.
+    replaces = path.exists() and path.read_bytes() != text.encode()
     with workspace.alone():
+        record_access(workspace, "tuneproof compare --import", arm, sha256_of(text) if replaces else "")
         path.parent.mkdir(exist_ok=True)
-        atomic_write(path, to_own_format(recorded).encode())
+        atomic_write(path, text.encode())
     repeats = len(recorded.replies)
     noise = "" if repeats > 1 else " One reply an item: run-to-run noise is not measured."
     tell.line(

@@ -29,7 +29,6 @@ def plan_of(
     *,
     files: Mapping[str, str],
     extra_tunes: Mapping[str, str],
-    recorded: Mapping[str, str],
 ) -> EvalPlan:
     """Write down what will be measured and decided, before anything is.
 
@@ -39,7 +38,6 @@ def plan_of(
         adapter: what is under test.
         files: digests of the code and schema files that task.yaml names, by place.
         extra_tunes: seeds and null controls that stand beside the adapter: name → digest of its record.
-        recorded: replies made elsewhere: arm → digest of the file. Another file is another round.
     """
     task_file = case.task_file
     return EvalPlan(
@@ -64,7 +62,6 @@ def plan_of(
         max_new_tokens=task_file.task.max_new_tokens,
         seed=task_file.tuning.seed,
         extra_tunes=dict(extra_tunes),
-        recorded=dict(recorded),
         frontier_margin=task_file.gate.frontier_margin_points / 100,
         quant_margin=task_file.gate.quant_margin_points / 100,
         tests=TESTS,

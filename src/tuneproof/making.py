@@ -20,7 +20,6 @@ from tuneproof.artifacts import (
     Split,
     SplitLock,
     TaskFile,
-    sha256_of,
 )
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.console import Tell
@@ -224,11 +223,8 @@ class Bench:
     def plan(self, case: Case, split: Split, adapter: Adapter) -> EvalPlan:
         """Write down what will be measured, with the files and the extra tunes that shape it."""
         extras = self.extras(case, split, adapter)
-        recorded = {
-            n: sha256_of(data.decode("utf-8", "replace")) for n, data in self._workspace.recorded().items()
-        }
         digests = {name: extra.adapter.digest for name, extra in extras.items()}
-        return plan_of(case, split, adapter, files=self.files(), extra_tunes=digests, recorded=recorded)
+        return plan_of(case, split, adapter, files=self.files(), extra_tunes=digests)
 
     def extras(self, case: Case, split: Split, adapter: Adapter) -> dict[str, ExtraTune]:
         """Return the seeds and null controls that were trained beside the adapter."""

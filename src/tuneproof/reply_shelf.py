@@ -98,7 +98,8 @@ def record_access(workspace: Workspace, who: str, arm: str, plan_digest: str) ->
         workspace: the project.
         who: the command.
         arm: what was or will be measured.
-        plan_digest: its plan; empty for an export, which measures nothing and is no round.
+        plan_digest: its plan; empty for an export or a first import, which measure nothing and are no
+            round; the digest of the file for an import in place of another, which is one.
     """
     entries = ledger(workspace)
     previous = entries[-1].digest if entries else "genesis"

@@ -46,7 +46,7 @@ def each_its_own_group(split: Split) -> Split:
 
 CASE, SPLIT = sample_case(), each_its_own_group(sample_split())
 ADAPTER = sample_adapter().model_copy(update={"train_rows": len(SPLIT.train.pairs)})
-PLAN = plan_of(CASE, SPLIT, ADAPTER, files={}, extra_tunes={}, recorded={})
+PLAN = plan_of(CASE, SPLIT, ADAPTER, files={}, extra_tunes={})
 SCORER = scorer_of(CASE.task_file)
 ARMS = {
     "base-0-shot": ("base", "base.gguf", 0),
@@ -105,7 +105,7 @@ def evidence(
 
     An arm `frontier` among them is one behind an API, with a price.
     """
-    plan = plan_of(case, split, ADAPTER, files={}, extra_tunes={}, recorded={})
+    plan = plan_of(case, split, ADAPTER, files={}, extra_tunes={})
     stored = {name: replies(name, places) for name, places in (GOOD | (right or {})).items()}
     prices = {"frontier": FRONTIER} if "frontier" in stored else {}
     arms = ARMS | {name: ("frontier", None, 0) for name in prices}
@@ -368,7 +368,7 @@ def test_the_paragraph_says_the_numbers_of_the_table() -> None:
 
 def test_the_paragraph_says_when_the_tune_saw_fewer_pairs_than_its_rivals() -> None:
     fewer = ADAPTER.model_copy(update={"train_rows": 320})
-    other = plan_of(CASE, SPLIT, fewer, files={}, extra_tunes={}, recorded={})
+    other = plan_of(CASE, SPLIT, fewer, files={}, extra_tunes={})
     plan = {"plan_digest": other.digest}
     full = honest_evidence()
     under_plan = full._replace(
@@ -457,7 +457,7 @@ def test_replies_that_do_not_match_the_items_one_to_one_are_refused(harm: object
 @pytest.mark.parametrize("changed", [{"gate": {"alpha": 0.2}}, {"task": {"max_new_tokens": 9}}])
 def test_thresholds_changed_after_the_replies_are_refused(changed: dict[str, dict[str, object]]) -> None:
     other = case_with(**changed)
-    plan = plan_of(other, SPLIT, ADAPTER, files={}, extra_tunes={}, recorded={})
+    plan = plan_of(other, SPLIT, ADAPTER, files={}, extra_tunes={})
     with pytest.raises(LockBroken, match=f"made under plan {PLAN.digest[:19]}"):
         judge(other, SPLIT, evidence()._replace(plan=plan))
 

@@ -50,8 +50,6 @@ class EvalPlan(Artifact):
     """Of the training."""
     extra_tunes: dict[str, str] = {}
     """Seeds and null controls → digest of their adapter."""
-    recorded: dict[str, str] = {}
-    """Arms whose replies were made elsewhere → digest of their file."""
     frontier_margin: float = 0.05
     """Share of items by which the tuned model may be worse than the frontier and still count as equal."""
     quant_margin: float = 0.03
