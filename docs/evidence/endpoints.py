@@ -216,9 +216,11 @@ def run(
         text=True,
         check=False,
     )
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    told = done.stdout if table else done.stdout + done.stderr
+    said = [line.rstrip() for line in told.splitlines() if line.strip()]
     shown = said[-keep:]
-    if table and (start := next((i for i, line in enumerate(said) if line.lstrip().startswith("Arm")), None)):
+    if table:
+        start = next(i for i, line in enumerate(said) if line.lstrip().startswith("Arm"))
         shown = [
             line for line in said[start:] if not line.startswith(("Report:", "Curves:", "Release:", "Ask"))
         ]

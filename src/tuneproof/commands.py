@@ -178,7 +178,11 @@ def run_dry(project: Path, *, until: str, as_json: bool, outside: Callable[[], O
 
 
 def _money(paid: Paid) -> str:
-    told = f"not known: {paid.why}" if paid.usd is None else f"about {_dollars(paid.usd)} at the list price"
+    told = (
+        f"not known: {paid.why.rstrip('.')}"
+        if paid.usd is None
+        else f"about {_dollars(paid.usd)} at the list price"
+    )
     return f"Paid calls: {paid.arm}, {paid.model}: {paid.calls:,} calls, {told}."
 
 

@@ -57,7 +57,8 @@ def run_export(arm: str, project: Path, *, as_json: bool, outside: Callable[[], 
         for name, text in texts.items():
             atomic_write(folder / name, text.encode())
     shown = workspace.shown(folder)
-    tell.line(f"{len(requests)} items, each asked {section.repeats} times, with the prompt {variant.name}:")
+    often = "once" if section.repeats == 1 else f"{section.repeats} times"
+    tell.line(f"{len(requests)} items, each asked {often}, with the prompt {variant.name}:")
     for name in texts:
         tell.line(f"  {shown}/{name}")
     tell.line("These are the test inputs: whoever answers them must not tune on them.")
