@@ -172,7 +172,11 @@ def usage_decides(facts: Facts) -> Decided | None:
     """What is left: the cost decides, and a fact is missing for it, which is named."""
     even = facts.usage.break_even
     if even is None:
-        return undecided("cost open", standing=_standing(facts), missing="; ".join(facts.usage.missing))
+        return undecided(
+            "cost open",
+            standing=_standing(facts),
+            missing="; ".join(each.rstrip(".") for each in facts.usage.missing),
+        )
     return undecided("no calls", standing=_standing(facts), even=whole_calls(even.calls_per_month))
 
 

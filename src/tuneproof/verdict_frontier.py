@@ -66,7 +66,7 @@ def cost_sentences(facts: Facts) -> Iterator[str]:
     even = facts.usage.break_even
     if even is None:
         if facts.frontier is not None:
-            yield say("cost open", missing="; ".join(facts.usage.missing))
+            yield say("cost open", missing="; ".join(each.rstrip(".") for each in facts.usage.missing))
         return
     against = next((a.arm.title for a in facts.verdict.arms if a.arm.name == even.against), even.against)
     own, api = usd(1000 * even.own_usd_per_call), usd(1000 * even.api_usd_per_call)
