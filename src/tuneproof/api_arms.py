@@ -6,6 +6,7 @@ and answers it again for the run-to-run noise. Recorded replies must be replies 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -183,10 +184,15 @@ def _live(ask: Ask, api: ApiArm, endpoint: Endpoint) -> Answered:
         chosen, _ = exported(ask.of, section)
     requests = requests_for(ask.of, section, chosen, ask.of.split.test.items)
     replies = _repeats(ask, api, endpoint, requests)
-    model = next((r.model for r in replies[api.name] if r.model), section.model)
+    model = _shown(next((r.model for r in replies[api.name] if r.model), section.model))
     note = " ".join((_asked_on(replies), *endpoint.notes))
     arm = _arm(api, chosen, model, endpoint.name).model_copy(update={"note": note})
     return Answered(arm, replies, trials, chosen.name)
+
+
+def _shown(model: str) -> str:
+    """Return a model's id without the folder of its file: llama-server answers with a path of its machine."""
+    return re.split(r"[/\\]", model)[-1] if model.lower().endswith(".gguf") else model
 
 
 def _asked_on(replies: Mapping[str, Sequence[Reply]]) -> str:
