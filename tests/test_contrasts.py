@@ -393,3 +393,13 @@ def test_a_control_that_learned_the_commonest_answer_is_held_against_that_answer
     assert (control.contrast.against, control.outcome) == ("majority", "INCONCLUSIVE")
     leak = scored_of(right | {"control-blank-input": flags(n, range(40))})
     assert controls_of(leak, leak.results["base"])[0].outcome == "PASS"
+
+
+def test_a_file_whose_whole_interval_lies_below_f16_has_a_loss_and_not_none_seen() -> None:
+    # 2 won and 10 lost of 200, two of them in one group: 57 of 2,048 sign flips go as far, above 2.5 %.
+    smaller, f16 = pair(2, 10, 188, 200)
+    groups = [f"g{3 if i == 2 else i}" for i in range(200)]
+    scored = scored_of({"f16": f16, "q4_k_m": smaller}, groups=groups)
+    step = file_steps(scored, [scored.results["q4_k_m"]], "f16", 0.03)[0]
+    assert not step.equality.worse and step.contrast.wider.high < 0
+    assert step.claim == "loss"

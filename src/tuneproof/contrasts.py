@@ -211,7 +211,7 @@ def _file_step(
         a.text == b.text
         for a, b in zip(scored.replies[contrast.arm], scored.replies[contrast.against], strict=True)
     ]
-    seen = "loss" if equality.worse else "no loss seen"
+    seen = "loss" if equality.worse or contrast.wider.high < 0 else "no loss seen"
     return FileStep(
         file=result.arm.file or result.arm.name,
         quant=result.arm.title.rpartition(" ")[2],

@@ -104,7 +104,7 @@ class FileStep(Record):
     equality: Equality
     """With the margin of the plan."""
     claim: Literal["no loss worth noting", "no loss seen", "loss"]
-    """Shown within the margin; not shown and not excluded; or shown to be worse."""
+    """Shown within the margin; neither shown; or worse, by the test or by the whole interval."""
     in_sequence: bool
     """Files are tested from the largest down and the first failure ends the sequence; after it: False."""
     could_hide: float
