@@ -146,7 +146,8 @@ def rounds(workspace: Workspace, arms: Sequence[str], plan_digest: str) -> int:
     if missing := [arm for arm in arms if arm not in noted]:
         raise LockBroken(
             f"{workspace.shown(workspace.root / LEDGER)} does not hold the test access of {missing[0]!r}.",
-            remedy="Put the ledger back: without it nobody can say how often the test was read.",
+            remedy="Put the ledger back: without it nobody can say how often the test was read."
+            + ("" if noted else " If tuneproof was updated since, its plan is another: compare --again."),
         )
     return len({entry.plan_digest for entry in entries if entry.plan_digest})
 
