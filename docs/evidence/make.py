@@ -67,6 +67,8 @@ def keep(project: Path, folder: Path) -> None:
     """Copy the records and the replies of a finished project."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in KEPT:
+        if name.startswith("10-release") and not (project / name).exists():
+            continue  # nothing is published without a PASS
         target = folder / name.replace("10-release/gguf/README.md", "card.md").split("/")[-1]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / name, target)
