@@ -153,7 +153,8 @@ def test_the_story_leaves_exactly_these_files_after_a_kill_in_training(project: 
     }
     assert found - kept == FILES | best
     asked = {Path(name).stem for name in FILES | best if "/replies/" in name} - NOT_KEPT
-    assert sorted(name.rpartition("-")[0] for name in kept) == sorted(f"replies/{name}" for name in asked)
+    assert sorted(Path(name).stem.rpartition("-")[0] for name in kept) == sorted(asked)
+    assert {Path(name).parent.name for name in kept} == {"compare", "serve"}
 
 
 def test_the_curve_has_every_step_once_although_training_was_killed(project: Path) -> None:
