@@ -118,6 +118,13 @@ class Interval(Record):
     """Upper end."""
 
 
+def wider_of(interval: Interval, other: Interval | None) -> Interval:
+    """Return the wider of two intervals; `interval` where there is no other or both are as wide."""
+    if other is None or other.high - other.low <= interval.high - interval.low:
+        return interval
+    return other
+
+
 class ArmResult(Record):
     """One row of the table; every number can be recomputed from the arm's replies."""
 
@@ -179,10 +186,7 @@ class ArmResult(Record):
     @property
     def wider(self) -> Interval:
         """The wider of the Wilson and the cluster interval: the one to print."""
-        other = self.cluster_interval
-        if other is None or other.high - other.low <= self.interval.high - self.interval.low:
-            return self.interval
-        return other
+        return wider_of(self.interval, self.cluster_interval)
 
 
 class PromptTrial(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from tuneproof.artifacts.base import Artifact, Record
-from tuneproof.artifacts.comparison import ArmResult, Interval
+from tuneproof.artifacts.comparison import ArmResult, Interval, wider_of
 from tuneproof.artifacts.costs import Costs
 from tuneproof.artifacts.latency import Timing
 
@@ -59,10 +59,7 @@ class Contrast(Record):
     @property
     def wider(self) -> Interval:
         """The wider of the Tango and the cluster interval: the one to print and to decide by."""
-        other = self.cluster_interval
-        if other is None or other.high - other.low <= self.interval.high - self.interval.low:
-            return self.interval
-        return other
+        return wider_of(self.interval, self.cluster_interval)
 
 
 class Equality(Record):
