@@ -91,23 +91,6 @@ def test_the_first_text_comes_before_the_last(runtime: LlamaRuntime) -> None:
 
 
 @pytest.mark.model
-def test_streaming_costs_less_than_a_tenth_more_time(runtime: LlamaRuntime) -> None:
-    chat = messages_for(SYSTEM, "Explain the GPL at length.")
-    times: dict[str, list[float]] = {"streamed": [], "whole": []}
-    runtime.ask(chat, max_new_tokens=1)
-    for number in range(12):
-        # Turn about, so that neither always goes first; the least time is the least disturbed.
-        for way in ("streamed", "whole") if number % 2 else ("whole", "streamed"):
-            began = seconds()
-            if way == "whole":
-                whole(runtime, "Explain the GPL at length.", 16)
-            else:
-                runtime.ask(chat, max_new_tokens=16)
-            times[way].append(seconds() - began)
-    assert min(times["streamed"]) < 1.1 * min(times["whole"]), times
-
-
-@pytest.mark.model
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_llama_cpp_takes_the_grammar_and_every_reply_matches_its_pattern(
     runtime: LlamaRuntime, pattern: str
