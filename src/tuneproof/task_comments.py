@@ -21,6 +21,11 @@ SECTIONS = {
         "Why a tune could pay. With none of the first five the advice is `not yet`: claim only what is true."
     ),
     "data": "Where the pairs come from, and on whose word their outputs are right.",
+    "drafting": (
+        "Only with a teacher: real inputs whose outputs a model drafts, for you to review one by one. Every "
+        "call is reserved against the cap before it is sent."
+    ),
+    "review": "How `tuneproof review` shows the pairs; only for pairs that nobody vouches for.",
     "split": (
         "Sizes in pairs. The rest is trained on. Whole groups move together, so that no text of the "
         "test is known from training."
@@ -94,6 +99,15 @@ KEYS = {
     "pressures.privacy": "The inputs must not leave the house.",
     "pressures.own_label_scheme": "The labels are your own scheme, which a prompt conveys badly.",
     "pressures.calls_per_month": "Calls a month, for the price of a month; null leaves that open.",
+    "pressures.usd_per_1000_calls": "What a thousand calls cost today; null leaves that open.",
+    "pressures.latency_ms": "Within how many milliseconds an answer is needed; null leaves that open.",
+    "pressures.goal": "Why a tune, in your own words. `tuneproof advise` reads it for signs of another need.",
+    "pressures.prompt_tried": (
+        "true: a prompt with examples and a schema was tried and falls short; false: not yet; null: not said."
+    ),
+    "pressures.documents": (
+        "The model should know documents, products or policies: that is retrieval, and no tune."
+    ),
     "pressures.fresh_facts": (
         "The next two speak against a tune if they are true. Facts that change, or differ by user, "
         "want retrieval."
@@ -123,6 +137,32 @@ KEYS = {
     ),
     "data.licence": "SPDX id of the data's licence. `unknown` blocks publishing.",
     "data.attribution": "Printed on the card where the licence asks for it.",
+    "drafting.teacher": (
+        "The model that drafts the outputs, as `comparison.frontier` names one: an id, or model, base_url, "
+        "key (the name of an environment variable) and price. null: the outputs are in data.source."
+    ),
+    "drafting.inputs_as": (
+        "auto, rows (of JSON Lines, CSV …), lines (of a text file), files (a text file each, of a folder) or "
+        "log (a line each, without its time and level)."
+    ),
+    "drafting.count": "Inputs to draft for: they are chosen to differ, not to be the first ones.",
+    "drafting.seed": "Of that choice.",
+    "drafting.examples": (
+        "At least 20 pairs that a person wrote. They show the teacher what is wanted and are locked with the "
+        "prompt before the first draft. None of them, and nothing like them, gets into the test."
+    ),
+    "drafting.conventions": "What only the teacher is told: rules for doubtful cases.",
+    "drafting.cap_usd": "Most that drafting may cost, in US dollars, over all runs together.",
+    "drafting.terms_url": (
+        "The teacher's terms of use: do they allow training on its outputs? Read them; `tuneproof draft "
+        "--accept-terms` records that you did."
+    ),
+    "drafting.version": "Other examples or another prompt after the first draft need another number.",
+    "review.blind_share": (
+        "Share of the future test rows that you answer before you see the draft: people follow what they are "
+        "shown, and a test made of drafts flatters the model that drafted them."
+    ),
+    "review.again": "Earlier pairs in each batch that you answer again: do you still agree with yourself?",
     "split.test": (
         "Never trained on and never looked at. The smallest true gain that the gate finds four times "
         "in five, if the tune breaks 5 % of the items: about 21 points with 50 pairs, 13.5 with 100, "

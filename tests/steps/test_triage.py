@@ -47,7 +47,9 @@ def test_the_advice_follows_the_first_rule_that_applies_for_all_pressures() -> N
         pressures = PressureSection(
             fresh_facts=fresh, broad_reasoning=broad, **dict(zip(PRESSURES, rest, strict=True))
         )
-        expected = "RAG" if fresh else "bigger model" if broad else "fine-tune" if any(rest) else "not yet"
+        expected = (
+            "RAG" if fresh else "rent a bigger model" if broad else "fine-tune" if any(rest) else "not yet"
+        )
         triage = triage_of(pressures)
         assert triage.advice == expected
         assert len(triage.reasons) == (sum(rest) if expected == "fine-tune" else 1)
@@ -90,7 +92,7 @@ def test_draft_reads_the_wanted_number_from_the_named_source() -> None:
 
 @pytest.mark.parametrize(
     ("pressures", "advice"),
-    [({"fresh_facts": True}, "RAG"), ({"broad_reasoning": True}, "bigger model"), ({}, "not yet")],
+    [({"fresh_facts": True}, "RAG"), ({"broad_reasoning": True}, "rent a bigger model"), ({}, "not yet")],
 )
 def test_draft_refuses_before_reading_when_a_tune_is_not_advised(
     pressures: dict[str, bool], advice: str

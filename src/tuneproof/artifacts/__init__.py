@@ -25,10 +25,21 @@ from tuneproof.artifacts.costs import (
     Sensitivity,
     UsdAt,
 )
+from tuneproof.artifacts.desk import (
+    Agreement,
+    BatchSummary,
+    Card,
+    Decision,
+    Found,
+    Neighbour,
+    ReviewFigures,
+    Standing,
+    Wish,
+)
 from tuneproof.artifacts.endpoints import EndpointSection, NamedEndpoint, Price
 from tuneproof.artifacts.gguf import GgufFile, Ladder, TensorTypes
 from tuneproof.artifacts.latency import Timing
-from tuneproof.artifacts.pairs import Drafts, LeftOut, Pair, Provenance, Reviewed
+from tuneproof.artifacts.pairs import DraftRow, Drafts, LeftOut, Pair, Provenance, Reviewed
 from tuneproof.artifacts.plan import EvalPlan, LedgerEntry
 from tuneproof.artifacts.release import Release, Repo, Withheld
 from tuneproof.artifacts.serving import Serving
@@ -63,11 +74,14 @@ from tuneproof.artifacts.verdict import (
 
 __all__ = [
     "Adapter",
+    "Agreement",
     "Arm",
     "ArmResult",
     "Artifact",
     "BaseModelIdentity",
+    "BatchSummary",
     "BreakEven",
+    "Card",
     "Case",
     "ChangedItem",
     "ClassLoss",
@@ -77,7 +91,9 @@ __all__ = [
     "Control",
     "CostLine",
     "Costs",
+    "Decision",
     "DevSet",
+    "DraftRow",
     "Drafts",
     "EndpointSection",
     "Equality",
@@ -86,6 +102,7 @@ __all__ = [
     "Figure",
     "FileRef",
     "FileStep",
+    "Found",
     "Gate",
     "GgufFile",
     "Interval",
@@ -95,6 +112,7 @@ __all__ = [
     "LedgerEntry",
     "LeftOut",
     "NamedEndpoint",
+    "Neighbour",
     "OneOff",
     "OwnedMachine",
     "Pair",
@@ -108,6 +126,7 @@ __all__ = [
     "Release",
     "Reply",
     "Repo",
+    "ReviewFigures",
     "Reviewed",
     "RowLock",
     "Score",
@@ -119,6 +138,7 @@ __all__ = [
     "Split",
     "SplitLock",
     "SplitRow",
+    "Standing",
     "TaskFile",
     "TensorTypes",
     "TestSet",
@@ -128,6 +148,7 @@ __all__ = [
     "Twin",
     "UsdAt",
     "Verdict",
+    "Wish",
     "Withheld",
     "canonical_json",
     "lock_part",

@@ -107,8 +107,18 @@ class PressureSection(Record):
     """The inputs must not leave the house."""
     own_label_scheme: bool = False
     """The labels follow a scheme of your own that a prompt conveys badly."""
+    goal: str = ""
+    """Why a tune, in your words; read for signs of another need."""
+    prompt_tried: bool | None = None
+    """Whether a prompt with examples and a schema was tried and falls short; null: not said."""
     calls_per_month: int | None = Field(default=None, ge=0)
     """Null leaves the price of a month open."""
+    usd_per_1000_calls: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """What a thousand calls cost today; with the calls a month it says whether volume presses."""
+    latency_ms: int | None = Field(default=None, ge=1)
+    """Within how many milliseconds an answer is needed."""
+    documents: bool = False
+    """The model should know documents, products or policies: retrieval, not a tune."""
     fresh_facts: bool = False
     """The right answer depends on facts that change, or differ by user: retrieval, not a tune."""
     broad_reasoning: bool = False
@@ -153,17 +163,60 @@ class DataSection(Record):
         return authority
 
 
+class DraftingSection(Record):
+    """How outputs are drafted for real inputs; without a teacher the outputs are those of `data.source`."""
+
+    teacher: EndpointSection | None = None
+    """The model that drafts: an id, or a section with address and price; null: outputs are in the file."""
+    inputs_as: Literal["auto", "rows", "lines", "files", "log"] = "auto"
+    """How `data.source` holds inputs: a row, a line, a file or a log line each; `auto` goes by its name."""
+    count: int = Field(default=400, ge=1, le=20_000)
+    """Inputs to draft for, chosen for diversity."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of that choice."""
+    examples: str = "examples.jsonl"
+    """File with at least 20 pairs that a person wrote; locked with the prompt before the first draft."""
+    conventions: str = ""
+    """What the teacher is told beside task.system_prompt: rules for the labels, doubtful cases."""
+    cap_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most that drafting may cost, all runs together; null refuses to begin."""
+    terms_url: str | None = Field(default=None, pattern="^https?://")
+    """The teacher's terms; must be acknowledged once before the first draft."""
+    version: int = Field(default=1, ge=1)
+    """Other examples or another prompt after the first draft need another number."""
+
+
+class ReviewSection(Record):
+    """How drafted pairs are reviewed."""
+
+    blind_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of the future test rows, at least 30 rows, whose draft is hidden until they are answered."""
+    again: int = Field(default=5, ge=0, le=25)
+    """Pairs of closed batches that each further batch shows once more, without what was decided."""
+
+
 class SplitSection(Record):
     """Sizes in rows; whole groups move together, so a part can be short by less than one group."""
 
-    test: int = Field(default=200, ge=50)
-    """Items that are never trained on."""
-    dev: int = Field(default=100, ge=10)
-    """Pairs for choices: shots, checkpoints."""
+    test: int | None = Field(default=None, ge=50)
+    """Items that are never trained on; null takes a fifth, at least 100, and at most 200 of up to 1,000."""
+    dev: int | None = Field(default=None, ge=10)
+    """Pairs for choices: shots, checkpoints; null takes half as many as the test."""
     version: int = Field(default=1, ge=1)
     """Another split needs another number."""
     same_template: Literal["together", "apart"] = "together"
     """Whether rows that are equal but for numbers, addresses and the words of their answer share a group."""
+
+
+def wanted_sizes(section: SplitSection, pairs: int) -> tuple[int, int]:
+    """Return the wanted test and dev sizes for a number of reviewed pairs.
+
+    Unset, the test is a fifth of the pairs, at least 100, and at most 200 of up to 1,000 pairs; dev is half
+    of the test.
+    """
+    fifth = max(100, pairs // 5)
+    test = section.test or (min(fifth, 200) if pairs <= 1000 else fifth)
+    return test, section.dev or max(10, test // 2)
 
 
 class TuningSection(Record):
@@ -254,6 +307,10 @@ class TaskFile(Record):
     """Why a tune could pay."""
     data: DataSection
     """Where the pairs come from."""
+    drafting: DraftingSection = DraftingSection()
+    """How outputs are drafted, and what that may cost."""
+    review: ReviewSection = ReviewSection()
+    """How drafted pairs are reviewed."""
     split: SplitSection = SplitSection()
     """Sizes of the test and of dev."""
     tuning: TuningSection = TuningSection()
@@ -276,7 +333,7 @@ class TaskFile(Record):
         return self
 
 
-Advice = Literal["fine-tune", "RAG", "bigger model", "not yet"]
+Advice = Literal["fine-tune", "RAG", "better prompt", "rent a bigger model", "not yet"]
 
 
 class Triage(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tuneproof.artifacts.base import Artifact, Record
+from tuneproof.artifacts.desk import ReviewFigures
 
 
 class Pair(Record):
@@ -35,6 +36,12 @@ class Provenance(Record):
     """SPDX id of the data's licence."""
     attribution: str
     """As the licence asks for it."""
+    teacher: str = ""
+    """Model that drafted the outputs, with its address; empty for outputs that were there."""
+    terms_url: str = ""
+    """The teacher's terms that were acknowledged."""
+    terms_accepted_at: str = ""
+    """When and by whom."""
 
 
 class LeftOut(Record):
@@ -44,6 +51,31 @@ class LeftOut(Record):
     """File and line."""
     reason: str
     """Why it is no pair."""
+
+
+class DraftRow(Record):
+    """How the output of one pair was drafted."""
+
+    id: str
+    """Of the pair."""
+    model: str
+    """Id that the teacher's API answered with."""
+    at: str
+    """UTC, ISO 8601, of the call that brought the draft."""
+    prompt_sha256: str
+    """Of the request that brought it."""
+    prompt_tokens: int
+    """Of all its calls."""
+    output_tokens: int
+    """Of all its calls, reasoning among them."""
+    usd: float
+    """What all its calls cost, as the spend ledger has it."""
+    calls: int
+    """Calls to the API, repairs and retries among them."""
+    repaired: bool = False
+    """The first reply had not the form of an answer, and the teacher was asked once more."""
+    problem: str = ""
+    """What is wrong with the form of the draft even so; empty if nothing is."""
 
 
 class Drafts(Artifact):
@@ -57,6 +89,8 @@ class Drafts(Artifact):
     """Reason → number of source rows that did not become a pair."""
     rejected: tuple[LeftOut, ...] = ()
     """The same rows one by one, where the source is a file of the user's own."""
+    rows: tuple[DraftRow, ...] = ()
+    """How each output was drafted; empty for outputs that were there."""
 
 
 class Reviewed(Artifact):
@@ -73,4 +107,8 @@ class Reviewed(Artifact):
     deleted: int
     """Pairs that do not go on."""
     pairs: tuple[Pair, ...]
-    """Stored in `2-drafts`."""
+    """Stored in `2-drafts` where all go on as they are, else in `3-review`."""
+    figures: ReviewFigures | None = None
+    """How the decisions were made, where they were made here."""
+    blind: tuple[str, ...] = ()
+    """Ids of the pairs whose output was written without seeing the draft."""

@@ -23,6 +23,7 @@ from tuneproof.artifacts import (
     Twin,
     lock_part,
 )
+from tuneproof.artifacts.case import wanted_sizes
 from tuneproof.errors import LockBroken, NotReady
 from tuneproof.prompt import prompts_hash
 from tuneproof.statistics import minimum_detectable_gain
@@ -52,8 +53,9 @@ def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = 
     """
     sizes = case.task_file.split
     rows = _grouped(reviewed, by_template=sizes.same_template == "together")
-    test, rest, test_share = _take(rows, sizes.test)
-    dev, train, dev_share = _take(rest, sizes.dev)
+    wanted_test, wanted_dev = wanted_sizes(sizes, len(rows))
+    test, rest, test_share = _take(rows, wanted_test)
+    dev, train, dev_share = _take(rest, wanted_dev)
     _check_sizes(case, (test, dev, train), rows)
     leaks = _leaks(test, dev, train)
     split = Split(
@@ -132,21 +134,21 @@ def _check_sizes(
     case: Case, parts: tuple[list[SplitRow], list[SplitRow], list[SplitRow]], rows: list[SplitRow]
 ) -> None:
     test, dev, train = map(len, parts)
-    sizes = case.task_file.split
+    wanted_test, wanted_dev = wanted_sizes(case.task_file.split, len(rows))
     spare = min(_sizes_of(parts[2]).values(), default=1) - 1  # a part may be short by less than one group
-    enough = test >= max(_LEAST_TEST, sizes.test - spare) and dev >= max(1, sizes.dev - spare)
+    enough = test >= max(_LEAST_TEST, wanted_test - spare) and dev >= max(1, wanted_dev - spare)
     if enough and train >= _LEAST_TRAIN:
         return
     raise NotReady(
         f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
-        f"{sizes.test} test and {sizes.dev} dev.{_largest_group(case, rows)}{_detectable(case, test)}",
+        f"{wanted_test} test and {wanted_dev} dev.{_largest_group(case, rows)}{_detectable(case, test)}",
         remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
     )
 
 
 def _largest_group(case: Case, rows: list[SplitRow]) -> str:
     task_file = case.task_file
-    sizes, most = _sizes_of(rows), max(1, task_file.split.test // _SHARES[-1])
+    sizes, most = _sizes_of(rows), max(1, wanted_sizes(task_file.split, len(rows))[0] // _SHARES[-1])
     name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
     if largest <= most:
         return ""

@@ -20,7 +20,8 @@ _PRESSURES = {
 _ADVICE: dict[Advice, str] = {
     "fine-tune": "A tune can pay here; the comparison decides whether it does.",
     "RAG": "A tune installs behaviour and not knowledge: supply the facts by retrieval instead.",
-    "bigger model": "Rent the biggest model you can: open-ended reasoning is what small ones lack.",
+    "better prompt": "A prompt with examples and a schema gives a form without training: try that first.",
+    "rent a bigger model": "Rent the biggest model you can: open-ended reasoning is what small ones lack.",
     "not yet": "Nothing presses: improve the prompt first and come back when one of the pressures is real.",
 }
 
@@ -44,7 +45,7 @@ def triage_of(pressures: PressureSection) -> Triage:
             advice="RAG", reasons=("the right answer depends on facts that change or differ by user",)
         )
     if pressures.broad_reasoning:
-        return Triage(advice="bigger model", reasons=("the task needs open-ended reasoning",))
+        return Triage(advice="rent a bigger model", reasons=("the task needs open-ended reasoning",))
     reasons = tuple(why for name, why in _PRESSURES.items() if getattr(pressures, name))
     if not reasons:
         return Triage(advice="not yet", reasons=("no pressure applies",))
