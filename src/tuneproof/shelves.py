@@ -13,6 +13,7 @@ from tuneproof.artifacts import (
     Artifact,
     Case,
     DevSet,
+    DraftRow,
     Drafts,
     Item,
     LeakReport,
@@ -40,6 +41,8 @@ R = TypeVar("R", bound=Record)
 A = TypeVar("A", bound=Artifact)
 
 LOCKS = "locks"
+CALLS, REVIEWED = "calls.jsonl", "reviewed.jsonl"
+"""How each output was drafted, in `2-drafts`; the pairs that go on, in `3-review`."""
 PARTS = ("train", "dev", "test")
 
 
@@ -88,7 +91,9 @@ def rows_of(text: str, kind: type[R], where: str) -> tuple[R, ...]:
 
 def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
     """Write the pairs, one a line, and beside them where they came from."""
-    workspace.write("draft", "imported.jsonl", lines_of(drafts.pairs))
+    workspace.write("draft", drafts_file(drafts.provenance), lines_of(drafts.pairs))
+    if drafts.rows:
+        workspace.write("draft", CALLS, lines_of(drafts.rows))
     if drafts.rejected:
         workspace.write("draft", "left_out.jsonl", lines_of(drafts.rejected))
     head = {"provenance": drafts.provenance.model_dump(), "left_out": drafts.left_out}
@@ -98,20 +103,37 @@ def put_drafts(workspace: Workspace, drafts: Drafts) -> None:
 def take_drafts(workspace: Workspace) -> Drafts:
     """Read the pairs back."""
     head = json.loads(workspace.read("draft", "provenance.json"))
-    pairs = rows_of(workspace.read("draft", "imported.jsonl"), Pair, "2-drafts/imported.jsonl")
+    provenance = Provenance.model_validate(head["provenance"])
+    name = drafts_file(provenance)
+    pairs = rows_of(workspace.read("draft", name), Pair, f"2-drafts/{name}")
+    rows: tuple[DraftRow, ...] = ()
+    if (workspace.folder("draft") / CALLS).exists():
+        rows = rows_of(workspace.read("draft", CALLS), DraftRow, f"2-drafts/{CALLS}")
     rejected: tuple[LeftOut, ...] = ()
     if (workspace.folder("draft") / "left_out.jsonl").exists():
         rejected = rows_of(workspace.read("draft", "left_out.jsonl"), LeftOut, "2-drafts/left_out.jsonl")
     return Drafts(
-        provenance=Provenance.model_validate(head["provenance"]),
+        provenance=provenance,
         pairs=pairs,
         left_out=head["left_out"],
         rejected=rejected,
+        rows=rows,
     )
 
 
-def put_reviewed(workspace: Workspace, reviewed: Reviewed) -> None:
-    """Write the decision as an event, and the reviewed set without the pairs that 2-drafts already holds."""
+def drafts_file(provenance: Provenance) -> str:
+    """Return the name of the file of pairs in `2-drafts`."""
+    return "drafts.jsonl" if provenance.kind == "drafted" else "imported.jsonl"
+
+
+def put_reviewed(workspace: Workspace, reviewed: Reviewed, decisions: str = "") -> None:
+    """Write the decisions, and the reviewed set without pairs that 2-drafts already holds.
+
+    Args:
+        workspace: the project.
+        reviewed: what goes on.
+        decisions: the desk's, as JSON Lines; empty where an authority vouches for all pairs.
+    """
     event = {
         "kind": "authority",
         "at": now(),
@@ -119,14 +141,19 @@ def put_reviewed(workspace: Workspace, reviewed: Reviewed) -> None:
         "pairs": len(reviewed.pairs),
         "pairs_sha256": sha256_of(lines_of(reviewed.pairs)),
     }
-    workspace.write("review", "events.jsonl", canonical_json(event) + "\n")
+    workspace.write("review", "events.jsonl", decisions or canonical_json(event) + "\n")
+    if reviewed.figures is not None:
+        workspace.write("review", REVIEWED, lines_of(reviewed.pairs))
     workspace.write("review", "reviewed.json", reviewed.model_dump_json(indent=1, exclude={"pairs"}) + "\n")
 
 
 def take_reviewed(workspace: Workspace) -> Reviewed:
-    """Read the reviewed set; imported pairs are all accepted as they are."""
+    """Read the reviewed set; pairs that an authority vouches for are all accepted as they are."""
     head = json.loads(workspace.read("review", "reviewed.json"))
-    return Reviewed.model_validate(head | {"pairs": take_drafts(workspace).pairs})
+    if head["figures"] is None:
+        return Reviewed.model_validate(head | {"pairs": take_drafts(workspace).pairs})
+    pairs = rows_of(workspace.read("review", REVIEWED), Pair, f"3-review/{REVIEWED}")
+    return Reviewed.model_validate(head | {"pairs": pairs})
 
 
 def put_split(workspace: Workspace, split: Split) -> None:

@@ -162,6 +162,9 @@ KEYS = {
         "Share of the future test rows that you answer before you see the draft: people follow what they are "
         "shown, and a test made of drafts flatters the model that drafted them."
     ),
+    "review.unreviewed": (
+        "refuse: `review` is done when every batch is closed. leave out: it goes on with the closed batches."
+    ),
     "review.again": "Earlier pairs in each batch that you answer again: do you still agree with yourself?",
     "split.test": (
         "Never trained on and never looked at. The smallest true gain that the gate finds four times "

@@ -191,6 +191,8 @@ class ReviewSection(Record):
 
     blind_share: float = Field(default=0.2, ge=0, le=1)
     """Share of the future test rows, at least 30 rows, whose draft is hidden until they are answered."""
+    unreviewed: Literal["refuse", "leave out"] = "refuse"
+    """`leave out` goes on with the batches that are closed; the other pairs never reach training."""
     again: int = Field(default=5, ge=0, le=25)
     """Pairs of closed batches that each further batch shows once more, without what was decided."""
 

@@ -32,11 +32,25 @@ STEPS: tuple[Step, ...] = (
         "2-drafts",
         "imported.jsonl",
         (),
-        ("data", "pressures", "scoring", "task.metric", "task.answer_pattern", "task.system_prompt"),
+        (
+            "data",
+            "drafting",
+            "pressures",
+            "scoring",
+            "task.metric",
+            "task.answer_pattern",
+            "task.system_prompt",
+        ),
         "source → pairs with provenance",
     ),
     Step(
-        3, "review", "3-review", "reviewed.json", ("draft",), ("data.reviewed_by",), "pairs → reviewed pairs"
+        3,
+        "review",
+        "3-review",
+        "reviewed.json",
+        ("draft",),
+        ("data.reviewed_by", "review", "split.test"),
+        "pairs → reviewed pairs",
     ),
     Step(
         4,
