@@ -150,7 +150,7 @@ def put_reviewed(workspace: Workspace, reviewed: Reviewed, decisions: str = "") 
 def take_reviewed(workspace: Workspace) -> Reviewed:
     """Read the reviewed set; pairs that an authority vouches for are all accepted as they are."""
     head = json.loads(workspace.read("review", "reviewed.json"))
-    if head["figures"] is None:
+    if head.get("figures") is None:
         return Reviewed.model_validate(head | {"pairs": take_drafts(workspace).pairs})
     pairs = rows_of(workspace.read("review", REVIEWED), Pair, f"3-review/{REVIEWED}")
     return Reviewed.model_validate(head | {"pairs": pairs})
