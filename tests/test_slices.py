@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sample import sample_split
 from tuneproof.artifacts import DevSet, FailureCluster, Item, Reply, Score, Split, SplitRow, TestSet, TrainSet
-from tuneproof.slices import LEAST_OF_A_LABEL, failures_of, far_near_gap, nearest_rows, slices_of
+from tuneproof.slices import LEAST_OF_A_LABEL, failures_of, gap_between, nearest_rows, slices_of
 
 Rows = list[tuple[str, str]]
 
@@ -67,6 +67,19 @@ def counts(found: tuple[FailureCluster, ...]) -> dict[str, int]:
 TRAIN = [("the red fox runs", "fox"), ("a blue whale swims deep", "whale"), ("one grey owl flies", "owl")]
 
 
+def test_gold_written_blind_is_a_part_of_its_own_and_the_anchoring_gap_is_its_difference() -> None:
+    split = split_of(TRAIN, TRAIN)
+    n = len(split.test.items)
+    blind = {split.test.items[0].id}
+    right = [i > 0 for i in range(n)]
+    slices = slices_of(split, {"a": right}, arms=["a"], blind=blind)
+    parts = [(p.name, p.n, p.right["a"]) for p in slices if p.kind == "gold"]
+    assert parts == [("draft shown to the reviewer", n - 1, n - 1), ("labelled blind to the draft", 1, 0)]
+    gap = gap_between(slices, "a", kind="gold")
+    assert gap is not None and gap[0] == 1.0 and gap[1].low < 1.0
+    assert not [p for p in slices_of(split, {"a": right}, arms=["a"]) if p.kind == "gold"]
+
+
 def test_a_label_with_ten_items_is_a_part_and_one_with_nine_is_not() -> None:
     split = split_of(TRAIN, [(f"text {i}", "fox") for i in range(LEAST_OF_A_LABEL)] + [("t", "owl")] * 9)
     right = [True] * 4 + [False] * 15
@@ -94,7 +107,7 @@ def test_the_far_half_lies_below_the_median_similarity_and_the_gap_is_far_minus_
     parts = {p.name.split(":")[0]: p for p in slices if p.kind == "distance"}
     assert {name: (p.n, p.right["a"]) for name, p in parts.items()} == {"far": (20, 4), "near": (20, 18)}
     assert parts["near"].name == "near: similarity 0.80 to 0.80"
-    gap = far_near_gap(slices, "a")
+    gap = gap_between(slices, "a")
     assert gap is not None
     assert gap[0] == pytest.approx(-0.7)
     assert gap[1].low < -0.7 < gap[1].high < 0
@@ -109,7 +122,7 @@ def test_the_interval_of_the_gap_is_newcombes() -> None:
         Slice.model_validate(part | {"n": 70, "right": {"a": 56}}),
         Slice.model_validate(part | {"n": 80, "right": {"a": 48}}),
     ]
-    gap = far_near_gap(slices, "a")
+    gap = gap_between(slices, "a")
     assert gap is not None
     assert (round(gap[1].low, 4), round(gap[1].high, 4)) == (0.0524, 0.3339)
 
@@ -118,7 +131,7 @@ def test_a_test_whose_items_are_equally_near_is_not_cut_by_distance() -> None:
     split = split_of(TRAIN, [(f"the red fox runs {i}", "fox") for i in range(12)])
     slices = slices_of(split, {"a": [True] * 12}, arms=["a"])
     assert "distance" not in {part.kind for part in slices}
-    assert far_near_gap(slices, "a") is None
+    assert gap_between(slices, "a") is None
 
 
 def test_outputs_that_train_lacks_are_a_part_of_their_own() -> None:

@@ -26,10 +26,12 @@ from tuneproof.artifacts import (
     Split,
     Verdict,
 )
+from tuneproof.artifacts.desk import ReviewFigures
 from tuneproof.card_metric import Published, head_of, metric_words, result_words, share_name
 from tuneproof.card_text import Markdown, fenced, interval_of, printed, table_of
 from tuneproof.errors import NotReady
 from tuneproof.names import check_name
+from tuneproof.review_words import review_facts
 from tuneproof.scan import scan_text
 
 SHOWN_FAILURES = 5
@@ -68,6 +70,8 @@ class CardInput(NamedTuple):
     tuneproof_version: str
     hub_id: str
     """For example `USER/licenses-GGUF`."""
+    review: ReviewFigures | None = None
+    """How the decisions on drafted pairs were made, where they were made here."""
     override: str = ""
     """Why files go up whose gate is not passed; a person wrote it."""
 
@@ -91,7 +95,11 @@ def render_card(data: CardInput) -> str:
     )
     text = environment.get_template("model_card.md.j2").render(
         **data._asdict()
-        | {"head": _head(data, published), "table": Markdown(data.table.strip())}
+        | {
+            "reviewed": review_facts(data.provenance, data.review),
+            "head": _head(data, published),
+            "table": Markdown(data.table.strip()),
+        }
         | _short_names(data, served.arm)
         | metric_words(data.case.task_file, served.arm)
         | _tables(data, published)

@@ -89,6 +89,7 @@ def report_input(workspace: Workspace, verdict: Verdict) -> ReportInput:
         provenance=reviewed.provenance,
         statement=reviewed.statement,
         tuneproof_version=__version__,
+        review=reviewed.figures,
     )
 
 
@@ -165,6 +166,7 @@ def _card(workspace: Workspace, plan: ReleasePlan, records: Records, scorer: Sco
             tuneproof_version=__version__,
             hub_id=f"USER/{plan.model_name}-GGUF",
             override=plan.override,
+            review=reviewed.figures,
         )
     )
 

@@ -20,6 +20,7 @@ from tuneproof.artifacts import (
     Verdict,
 )
 from tuneproof.artifacts.curves import CurveRow
+from tuneproof.artifacts.desk import ReviewFigures
 from tuneproof.artifacts.verdict import Gate
 from tuneproof.report_text import Table, marked_title
 
@@ -45,6 +46,8 @@ class ReportInput(NamedTuple):
     replies: Mapping[str, Sequence[Reply]]
     """Arm → its replies; of the served file at least, for the examples of its failures."""
     tuneproof_version: str
+    review: ReviewFigures | None = None
+    """How the decisions on drafted pairs were made, where they were made here."""
 
     @property
     def confidence(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tuneproof.artifacts import ChangedItem, Item, Slice
 from tuneproof.report_blocks import Block, Example, Examples, Heading, Lines, ReportInput, Section, Text
 from tuneproof.report_text import Table, percent, signed, span
-from tuneproof.slices import far_near_gap
+from tuneproof.slices import gap_between
 
 SHOWN_CHANGES = 12
 EXAMPLES = 3
@@ -21,7 +21,14 @@ _KINDS = {
         "is much better on near items may answer from rows that it has nearly seen.",
     ),
     "seen": ("By output seen in train", "Whether the expected output occurs in train."),
+    "gold": (
+        "By how the expected output was labelled",
+        "People follow the drafts that they are shown. An arm that does better where drafts were shown than "
+        "where they were hidden may be measured against its own kind of mistakes.",
+    ),
 }
+
+_GAPS = {"distance": "far − near", "gold": "draft shown − labelled blind (anchoring gap)"}
 
 
 def slice_section(data: ReportInput) -> Section:
@@ -40,8 +47,8 @@ def slice_section(data: ReportInput) -> Section:
         parts = [part for part in slices if part.kind == kind]
         if parts:
             blocks += [Heading(title), _slice_table(data, parts, caption, title)]
-        if parts and kind == "distance":
-            blocks.append(Lines(tuple(_gaps(data, parts))))
+        if parts and kind in _GAPS:
+            blocks.append(Lines(tuple(_gaps(data, parts, kind))))
     return Section("slices", "Parts of the test", "Parts of the test", tuple(blocks))
 
 
@@ -55,13 +62,14 @@ def _slice_table(data: ReportInput, parts: Sequence[Slice], caption: str, title:
     return Table(caption, header, rows, frozenset(range(1, len(header))), name=title)
 
 
-def _gaps(data: ReportInput, parts: Sequence[Slice]) -> Iterator[str]:
-    """The behavioural probe for leaks that no text comparison finds."""
+def _gaps(data: ReportInput, parts: Sequence[Slice], kind: str) -> Iterator[str]:
+    """The probes for leaks that no text comparison finds, and for gold that follows its drafts."""
     for arm in parts[0].right:
-        gap = far_near_gap(parts, arm, confidence=data.confidence)
+        gap = gap_between(parts, arm, kind=kind, confidence=data.confidence)
         if gap:
             difference, interval = gap
-            yield f"{data.title(arm)}, far − near: {signed(difference)} points ({span(interval)}, Newcombe)."
+            sides = f"{data.title(arm)}, {_GAPS[kind]}"
+            yield f"{sides}: {signed(difference)} points ({span(interval)}, Newcombe)."
 
 
 def failure_section(data: ReportInput) -> Section:

@@ -10,6 +10,7 @@ from tuneproof.report_blocks import Block, Facts, Heading, Lines, Plot, ReportIn
 from tuneproof.report_compare import contrast_table, files_table, how
 from tuneproof.report_metric import scoring_facts
 from tuneproof.report_text import NOTHING, Table, count, duration, level, marked_title, megabytes
+from tuneproof.review_words import review_facts
 
 TWIN_CHARACTERS = 240
 """Shown of each twin."""
@@ -100,6 +101,7 @@ def data_section(data: ReportInput) -> Section:
             f"{made.licence}. Attribution: {made.attribution}",
             links=True,
         ),
+        *([Facts(facts)] if (facts := review_facts(made, data.review)) else []),
         _parts_table(split),
         _leak_table(split),
         *([_twin_table(split)] if split.leaks.nearest else []),

@@ -26,14 +26,19 @@ _CASE, _ALL = ("unicode", "case"), ("unicode", "case", "accents", "punctuation")
 
 
 def slices_of(
-    split: Split, scored: Mapping[str, Sequence[bool]], *, arms: Sequence[str]
+    split: Split,
+    scored: Mapping[str, Sequence[bool]],
+    *,
+    arms: Sequence[str],
+    blind: Collection[str] = (),
 ) -> tuple[Slice, ...]:
-    """Cut the test by expected output, input length, nearness to train, and whether train knows the output.
+    """Cut the test by expected output, length, nearness to train, and how its gold was labelled.
 
     Args:
         split: the frozen split, with the items that count.
         scored: arm → whether each item is right, in the order of the test items.
         arms: the ones to report.
+        blind: ids of pairs whose output was written without seeing a draft.
 
     Raises:
         ValueError: an arm has another number of scores than there are items.
@@ -45,6 +50,7 @@ def slices_of(
         *(("length", name, where) for name, where in _by_length(items)),
         *(("distance", name, where) for name, where in _by_distance(items, split.train.pairs)),
         *(("seen", name, where) for name, where in _by_seen(items, split.train.pairs)),
+        *(("gold", name, where) for name, where in _by_gold(items, blind)),
     )
     return tuple(
         Slice.model_validate(
@@ -121,6 +127,14 @@ def _by_seen(items: Sequence[Item], train: Sequence[SplitRow]) -> Iterator[Part]
             yield name, where
 
 
+def _by_gold(items: Sequence[Item], blind: Collection[str]) -> Iterator[Part]:
+    """Cut only where both kinds of gold are there."""
+    hidden = [i for i, item in enumerate(items) if item.id in blind]
+    if hidden and len(hidden) < len(items):
+        yield "draft shown to the reviewer", [i for i, item in enumerate(items) if item.id not in blind]
+        yield "labelled blind to the draft", hidden
+
+
 def nearest_rows(texts: Sequence[str], train: Sequence[SplitRow]) -> list[tuple[int, float]]:
     """Return the place of each text's nearest train row and their word-set Jaccard, in the order of texts."""
     if not (texts and train):
@@ -130,21 +144,24 @@ def nearest_rows(texts: Sequence[str], train: Sequence[SplitRow]) -> list[tuple[
     return [by_text[i] for i in range(len(texts))]
 
 
-def far_near_gap(
-    slices: Sequence[Slice], arm: str, *, confidence: float = 0.95
+def gap_between(
+    slices: Sequence[Slice], arm: str, *, kind: str = "distance", confidence: float = 0.95
 ) -> tuple[float, Interval] | None:
-    """Return the rate on far items minus the rate on near ones: well below 0 hints at leaks or copying.
+    """Return the rate on the first of two parts minus that on the second.
+
+    Far minus near, well below 0, hints at leaks or copying. Draft shown minus labelled blind is the anchoring
+    gap: well above 0, the gold of reviewed drafts follows what drafted them.
 
     The interval is Newcombe's hybrid score interval for two independent shares (Newcombe 1998, Statistics in
-    Medicine 17:873, method 10). None where the test was not cut by distance.
+    Medicine 17:873, method 10). None where the test was not cut so.
     """
-    sides = [part for part in slices if part.kind == "distance" and arm in part.right]
+    sides = [part for part in slices if part.kind == kind and arm in part.right]
     if len(sides) != 2:
         return None
-    far, near = sides
-    p, q = far.right[arm] / far.n, near.right[arm] / near.n
-    a = wilson(far.right[arm], far.n, confidence=confidence)
-    b = wilson(near.right[arm], near.n, confidence=confidence)
+    one, other = sides
+    p, q = one.right[arm] / one.n, other.right[arm] / other.n
+    a = wilson(one.right[arm], one.n, confidence=confidence)
+    b = wilson(other.right[arm], other.n, confidence=confidence)
     low = p - q - math.hypot(p - a.low, b.high - q)
     high = p - q + math.hypot(a.high - p, q - b.low)
     return p - q, Interval(low=low, high=high)

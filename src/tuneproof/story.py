@@ -206,6 +206,7 @@ def story(
                 plan=plan,
                 scorer=bench.scorer(),
                 made_at=now(),
+                blind=reviewed.blind,
             ),
         ),
         save=lambda a: write_pages.after_judging(ws, a),

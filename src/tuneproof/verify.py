@@ -15,7 +15,7 @@ from tuneproof.prompt_variants import variants
 from tuneproof.reply_shelf import dev_replies, every_reply, ledger, replies_of, rounds
 from tuneproof.report import render_html, render_markdown
 from tuneproof.scoring import Scorer
-from tuneproof.shelves import take, take_case, take_split
+from tuneproof.shelves import take, take_case, take_reviewed, take_split
 from tuneproof.steps.judge import Evidence, judge
 from tuneproof.workspace import Workspace
 
@@ -61,6 +61,7 @@ def verify(workspace: Workspace, outside: Outside, tell: Tell) -> Verified:
             plan=plan,
             scorer=bench.scorer(),
             made_at=stored.made_at,
+            blind=take_reviewed(workspace).blind,
         ),
     )
     # What was read of the test since, for example by an export, is no part of what was judged.

@@ -160,8 +160,8 @@ class Control(Record):
 class Slice(Record):
     """A part of the test."""
 
-    kind: Literal["label", "length", "distance", "seen"]
-    """By expected output, length of the input, distance to the nearest train row, output seen in train."""
+    kind: Literal["label", "length", "distance", "seen", "gold"]
+    """By expected output, length of input, distance to train, output seen in train, how gold was labelled."""
     name: str
     """Which part."""
     n: int

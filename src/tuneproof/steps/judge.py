@@ -6,7 +6,7 @@ The paragraph is put together from a closed list of sentences; each number carri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tuneproof.arms import Replies, Table, failed_items, repeats_of, result_of
@@ -72,6 +72,8 @@ class Evidence(NamedTuple):
     scorer: Scorer
     made_at: str
     """UTC, ISO 8601."""
+    blind: Collection[str] = ()
+    """Ids of the pairs whose output was written without seeing a draft."""
 
 
 def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
@@ -119,7 +121,7 @@ def judge(case: Case, split: Split, evidence: Evidence) -> Verdict:
         made_at=evidence.made_at,
         **_latency(scored, served),
         **_frontier(scored, served, evidence.plan),
-        **_files_and_parts(scored, files, evidence.plan, base, served),
+        **_files_and_parts(scored, files, evidence, base, served),
         **_banners(scored, evidence, served_gate.contrast),
     )
     decided = decide(case, draft, base=base, served=served)
@@ -253,7 +255,7 @@ def _stages(scored: Scored, files: Sequence[ArmResult]) -> tuple[Contrast, ...]:
 
 
 def _files_and_parts(
-    scored: Scored, files: Sequence[ArmResult], plan: EvalPlan, base: ArmResult, served: ArmResult
+    scored: Scored, files: Sequence[ArmResult], evidence: Evidence, base: ArmResult, served: ArmResult
 ) -> dict[str, Any]:
     f16, *quants = files
     split = scored.table.kept
@@ -262,8 +264,8 @@ def _files_and_parts(
     shown += ["frontier"] if "frontier" in scored.results else []
     own = [r for r in scored.replies[served.arm.name] if r.item_id not in scored.table.excluded]
     return {
-        "files": file_steps(scored, quants, f16.arm.name, plan.quant_margin),
-        "slices": slices_of(split, scored.right, arms=shown),
+        "files": file_steps(scored, quants, f16.arm.name, evidence.plan.quant_margin),
+        "slices": slices_of(split, scored.right, arms=shown, blind=evidence.blind),
         "failures": failures_of(
             split, own, scored.table.scores(own), {pair.output for pair in split.train.pairs}
         ),
