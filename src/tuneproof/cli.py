@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tuneproof import __version__
+from tuneproof.cli_data import HERE, Again, AsJson, Project, in_use, register
 from tuneproof.errors import GateNotPassed, TuneproofError
 
 app = typer.Typer(
@@ -22,10 +23,6 @@ app = typer.Typer(
     "Start with `tuneproof demo`, or `tuneproof init --example licenses --project my-task`.",
 )
 
-Project = Annotated[Path, typer.Option("--project", "-p", file_okay=False, help="Project folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
-Again = Annotated[bool, typer.Option("--again", help="Make it even if it is fresh.")]
-HERE = Path()
 INTERRUPTED = 130
 FULL_OR_FORBIDDEN = {
     errno.ENOSPC: "Free some space (`tuneproof doctor` shows how much there is), then run the command again.",
@@ -93,13 +90,9 @@ def options(
     """Options that stand before a command."""
 
 
-def _examples(*commands: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
-
-
 @app.command(
     short_help="run the bundled case from nothing to a verdict",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof demo --project demo",
         "tuneproof demo --project demo-full --full",
     ),
@@ -119,7 +112,7 @@ def demo(
 
 @app.command(
     short_help="begin: guess task.yaml from pairs, and make the case of it",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof init --pairs tickets.jsonl --project my-task",
         "tuneproof init --example licenses --project my-task",
         "tuneproof init --project my-task",
@@ -161,45 +154,15 @@ def _step(verb: str, sentence: str, *examples: str) -> None:
     command.__doc__ = sentence
     shown = examples or (f"tuneproof {verb} --project my-task", f"tuneproof {verb} --project my-task --again")
     short = sentence.split(": ", 1)[1].rstrip(".")
-    app.command(name=verb, short_help=short, epilog=_examples(*shown))(command)
+    app.command(name=verb, short_help=short, epilog=in_use(*shown))(command)
 
 
-_step("draft", "Step 2: read real pairs with their provenance.")
-
-
-@app.command(
-    short_help="let reviewed pairs go on, and say on whose word",
-    epilog=_examples(
-        "tuneproof review --project my-task",
-        "tuneproof review --reread 50 --project my-task",
-    ),
-)
-def review(
-    project: Project = HERE,
-    again: Again = False,
-    reread: Annotated[
-        int | None,
-        typer.Option("--reread", metavar="N", help="Print N random training pairs for a person to read."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="With --reread: other pairs.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Step 3: let reviewed pairs go on, and say on whose word."""
-    from tuneproof.commands import run_step
-    from tuneproof.commands_tune import run_reread
-
-    if reread is None:
-        run_step("review", project, again=again, as_json=as_json)
-    else:
-        run_reread(reread, seed, project, as_json=as_json)
-
-
-_step("freeze", "Step 4: split by group and lock the split by hash.")
+register(app)
 
 
 @app.command(
     short_help="train the LoRA adapter; a killed run continues",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof tune --project my-task",
         "tuneproof tune --seeds 3 --project my-task",
         "tuneproof tune --control shuffled-labels --project my-task",
@@ -232,7 +195,7 @@ def tune(
 
 @app.command(
     short_help="measure base, rivals, adapter and every API on the test",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof compare --project my-task",
         "tuneproof compare --export frontier --project my-task",
         "tuneproof compare --import replies.jsonl --arm frontier --project my-task",
@@ -283,7 +246,7 @@ _step("judge", "Step 9: decide, and write the report.")
 
 @app.command(
     short_help="print the verdict again, or prove every number of it",
-    epilog=_examples("tuneproof report --project demo", "tuneproof report --verify --project demo"),
+    epilog=in_use("tuneproof report --project demo", "tuneproof report --verify --project demo"),
 )
 def report(
     project: Project = HERE,
@@ -301,7 +264,7 @@ def report(
 
 @app.command(
     short_help="write what would be uploaded; a dry run, nothing is sent",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof publish --project my-task",
         'tuneproof publish --override "pilot with 20 users, replies are checked by hand" --project my-task',
     ),
@@ -323,7 +286,7 @@ def publish(
 
 @app.command(
     short_help="make every step that is missing or stale, up to the verdict",
-    epilog=_examples(
+    epilog=in_use(
         "tuneproof run --project my-task --dry-run",
         "tuneproof run --project my-task",
         "tuneproof run --project my-task --until freeze",
@@ -348,7 +311,7 @@ def run(
 
 @app.command(
     short_help="answer one input with the served model",
-    epilog=_examples(
+    epilog=in_use(
         'tuneproof ask "Licensed under the MIT license" --project demo',
         "tuneproof ask - --project demo < NOTICE",
     ),
@@ -366,7 +329,7 @@ def ask(
 
 @app.command(
     short_help="what is fresh, what is stale and why, what is next",
-    epilog=_examples("tuneproof status --project demo", "tuneproof status --project demo --json"),
+    epilog=in_use("tuneproof status --project demo", "tuneproof status --project demo --json"),
 )
 def status(project: Project = HERE, as_json: AsJson = False) -> None:
     """Say of each step whether it is fresh or stale and why, and name the next command."""
@@ -377,7 +340,7 @@ def status(project: Project = HERE, as_json: AsJson = False) -> None:
 
 @app.command(
     short_help="what is installed, what is missing",
-    epilog=_examples("tuneproof doctor", "tuneproof doctor --json"),
+    epilog=in_use("tuneproof doctor", "tuneproof doctor --json"),
 )
 def doctor(project: Project = HERE, as_json: AsJson = False) -> None:
     """Say what is installed, what is missing, and the command that adds it."""
