@@ -22,7 +22,8 @@ from tuneproof.reply_shelf import ledger
 from tuneproof.shelves import take, take_split
 from tuneproof.steps import serve
 from tuneproof.story import Outside, story
-from tuneproof.workspace import KEPT, Workspace
+from tuneproof.workspace import Workspace
+from tuneproof.workspace_inputs import KEPT
 
 BASE, RUNTIMES = "base-F16.gguf", len(SERVED)
 """Every served arm has a runtime of its own, so the served file is loaded twice: free and constrained."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,15 @@ def advise(
         Path | None,
         typer.Option("--answers", metavar="FILE", help="The answers as YAML or JSON: keys of `pressures:`."),
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask every question, also if --goal answers one of them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say whether to fine-tune, retrieve, prompt better, rent a bigger model, or wait; needs no data."""
     from tuneproof.commands_advise import run_advise
 
-    run_advise(project, goal=goal, answers=answers, as_json=as_json)
+    run_advise(project, goal=goal, answers=answers, ask=ask, as_json=as_json, stdin=sys.stdin)
 
 
 def draft(
@@ -52,7 +56,7 @@ def draft(
 ) -> None:
     """Step 2: read real pairs, or draft outputs for real inputs under a spend cap, with their provenance."""
     from tuneproof.commands import run_step
-    from tuneproof.commands_draft import run_accept_terms, run_spend
+    from tuneproof.commands_terms import run_accept_terms, run_spend
 
     if accept_terms:
         run_accept_terms(project, by, as_json=as_json)
@@ -124,12 +128,18 @@ def lint(
         Path | None, typer.Argument(help="A file or folder of pairs; without it, those of the project.")
     ] = None,
     project: Project = HERE,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of", metavar="STAGE", help="source, drafts or reviewed; else the last that is fresh."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List what is wrong with pairs: repeats, contradictions, gaps, length, rare labels, form."""
     from tuneproof.commands_data import run_lint
 
-    run_lint(project, path, as_json=as_json)
+    run_lint(project, path, of=of, as_json=as_json)
 
 
 def export(
@@ -140,14 +150,14 @@ def export(
     ] = "trl",
     part: Annotated[
         list[str] | None,
-        typer.Option("--part", help="train, dev or test; may be repeated. Without it: train and dev."),
+        typer.Option("--part", help="train, dev, test or all; may be repeated. Without it: train and dev."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the frozen pairs in a format of other trainers, or as a Hugging Face data set with its card."""
     from tuneproof.commands_data import run_export_pairs
 
-    run_export_pairs(project, to, format_, tuple(part or ("train", "dev")), as_json=as_json)
+    run_export_pairs(project, to, format_, part or (), as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

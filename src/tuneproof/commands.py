@@ -337,12 +337,15 @@ def run_status(project: Path, *, as_json: bool) -> None:
     ]
     tell.table(("", "step", "state", "why, or what it makes", "made"), rows, right=(0,))
     tell.line(f"Lock: {now.lock}", style="red" if now.lock_broken else None)
+    if now.anchor:
+        tell.line(f"Anchor: {now.anchor}", style="red" if now.lock_broken else None)
     tell.line(f"Next: {now.next_command}")
     tell.json(
         {
             "steps": [state.model_dump(mode="json") for state in now.states],
             "lock": now.lock,
             "lock_broken": now.lock_broken,
+            "anchor": now.anchor,
             "next": now.next_command,
         }
     )

@@ -18,7 +18,8 @@ from tuneproof.recorded import read_recorded, to_own_format
 from tuneproof.reply_shelf import record_access
 from tuneproof.shelves import take, take_case, take_split
 from tuneproof.verify import verify
-from tuneproof.workspace import RECORDED, Workspace
+from tuneproof.workspace import Workspace
+from tuneproof.workspace_inputs import RECORDED
 
 REQUESTS = "requests"
 

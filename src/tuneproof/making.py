@@ -23,6 +23,7 @@ from tuneproof.artifacts import (
 )
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.console import Tell
+from tuneproof.draft_locks import read_examples
 from tuneproof.errors import GateNotPassed, MissingArtifact, NotReady
 from tuneproof.eval_plan import plan_of
 from tuneproof.extra_kinds import asked_input, control_of
@@ -219,6 +220,13 @@ class Bench:
     def pairs(self) -> Drafts:
         """Read the user's own pairs."""
         return self._outside.read_pairs(self._task_file, self._workspace.root)
+
+    def examples(self) -> tuple[tuple[str, str], ...]:
+        """Return input and output of the examples that the teacher was shown; empty without a teacher."""
+        if self._task_file.drafting.teacher is None:
+            return ()
+        found = read_examples(self._task_file, self._workspace.root, self.problem_of)
+        return tuple((pair.input, pair.output) for pair in found)
 
     def plan(self, case: Case, split: Split, adapter: Adapter) -> EvalPlan:
         """Write down what will be measured, with the files and the extra tunes that shape it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tuneproof import __version__
@@ -25,15 +25,27 @@ from tuneproof.artifacts import (
 )
 from tuneproof.artifacts.curves import curves_from_csv
 from tuneproof.card import CardInput, render_card, without_findings
+from tuneproof.data_report import data_report
+from tuneproof.data_report_text import data_report_markdown
 from tuneproof.errors import NotReady
 from tuneproof.outside.files import file_ref
 from tuneproof.plots import loss_curve_png
 from tuneproof.reply_shelf import every_reply, in_test_order, ledger, replies_of
 from tuneproof.report import ReportInput, render_html, render_markdown, table_markdown
 from tuneproof.scoring import Scorer
-from tuneproof.shelves import put, take, take_case, take_reviewed, take_split
+from tuneproof.shelves import (
+    kept_locks,
+    put,
+    put_split,
+    take,
+    take_case,
+    take_reviewed,
+    take_split,
+)
+from tuneproof.steps.freeze import shown_in
 from tuneproof.steps.judge import served_arm
 from tuneproof.steps.publish import ReleasePlan, plan_release, publish, release_texts
+from tuneproof.thaw import thaw
 from tuneproof.workspace import Workspace
 
 
@@ -59,6 +71,23 @@ class write_pages:
         """Write the Modelfile."""
         workspace.write("serve", "Modelfile", serving.modelfile)
         put(workspace, "serve", serving)
+
+    @staticmethod
+    def after_freezing(
+        workspace: Workspace,
+        case: Case,
+        reviewed: Reviewed,
+        split: Split,
+        examples: Sequence[tuple[str, str]],
+    ) -> None:
+        """Write the split, what was found in its pairs, and what became of earlier test rows."""
+        report = data_report(case, split, shown=shown_in(case, examples))
+        found = thaw(split.lock, reviewed.pairs, kept_locks(workspace))
+        workspace.write("freeze", "data_report.json", report.model_dump_json(indent=1) + "\n")
+        workspace.write("freeze", "data_report.md", data_report_markdown(report, found))
+        if found:
+            workspace.write("freeze", "thaw.json", found.model_dump_json(indent=1) + "\n")
+        put_split(workspace, split)
 
     @staticmethod
     def after_judging(workspace: Workspace, verdict: Verdict) -> None:

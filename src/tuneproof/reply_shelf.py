@@ -12,7 +12,8 @@ from tuneproof.errors import LockBroken, MissingArtifact
 from tuneproof.outside.files import append_line, atomic_write
 from tuneproof.outside.machine import now
 from tuneproof.shelves import rows_of
-from tuneproof.workspace import KEPT, Workspace
+from tuneproof.workspace import Workspace
+from tuneproof.workspace_inputs import KEPT
 
 LEDGER, PAID = "ledger.jsonl", "paid"
 

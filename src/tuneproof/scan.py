@@ -1,7 +1,8 @@
 """A small text file → the secrets and personal data in it, masked.
 
-Made for files that are about to be published, so it prefers a false alarm in a card to a key on the Hub;
-numbers that carry a checksum are checked, so digests and sizes stay quiet.
+Made for files that are about to be published and for pairs that a model will learn, so it prefers a false
+alarm in a card to a key on the Hub. Numbers that carry a checksum are checked, and numbers without one need a
+word before them that says what they are, so digests and sizes stay quiet.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 
@@ -58,14 +59,46 @@ def _in_line(line: str) -> list[tuple[str, str]]:
     """Give the kind and value of every hit; where two rules hit the same characters, the first rule wins."""
     taken: list[tuple[int, int]] = []
     found: list[tuple[int, str, str]] = []
+    for start, end, kind in (*_by_rule(line), *_national_phones(line)):
+        if any(start < e and s < end for s, e in taken):
+            continue
+        taken.append((start, end))
+        found.append((start, kind, line[start:end]))
+    return [(kind, value) for _, kind, value in sorted(found)]
+
+
+def _by_rule(line: str) -> Iterator[tuple[int, int, str]]:
     for rule in _RULES:
         for match in rule.pattern.finditer(line):
-            start, end = match.span("value")
-            if any(start < e and s < end for s, e in taken) or not rule.holds(match):
-                continue
-            taken.append((start, end))
-            found.append((start, rule.kind, match["value"]))
-    return [(kind, value) for _, kind, value in sorted(found)]
+            if rule.holds(match):
+                yield (*match.span("value"), rule.kind)
+
+
+def _national_phones(line: str) -> Iterator[tuple[int, int, str]]:
+    """Numbers without a country code that are valid in one of `_REGIONS`, behind a word for telephone.
+
+    Source of the numbering plans: Google's libphonenumber, as the package `phonenumbers`.
+    """
+    windows = _phone_windows(line)
+    if not windows:
+        return
+    from phonenumbers import Leniency, PhoneNumberMatcher
+
+    for start, end in windows:
+        for region in _REGIONS:
+            for match in PhoneNumberMatcher(line[start:end], region, Leniency.VALID, max_tries=50):
+                yield start + match.start, start + match.end, "phone number"
+
+
+def _phone_windows(line: str) -> list[tuple[int, int]]:
+    """Stretches behind a word for telephone, those that overlap joined; only such with enough digits."""
+    windows: list[tuple[int, int]] = []
+    for match in _PHONE_WORD.finditer(line):
+        start, end = match.end(), match.end() + _PHONE_NEAR
+        if windows and start <= windows[-1][1]:
+            start = windows.pop()[0]
+        windows.append((start, end))
+    return [(s, e) for s, e in windows if len(_DIGIT.findall(line, s, e)) >= _LEAST_PHONE_DIGITS]
 
 
 def _masked(value: str) -> str:
@@ -115,8 +148,46 @@ def _is_phone_number(match: re.Match[str]) -> bool:
     return 8 <= len(_digits(match)) <= 15 and not re.fullmatch(r"\+\d+\.\d+", match["value"])
 
 
+def _is_cpf(match: re.Match[str]) -> bool:
+    """Brazil's CPF: two check digits, each a weighted sum modulo 11 (Receita Federal)."""
+    digits = [int(c) for c in _digits(match)]
+    if len(set(digits)) == 1:
+        return False
+    for length in (9, 10):
+        total = sum(d * (length + 1 - i) for i, d in enumerate(digits[:length]))
+        if total * 10 % 11 % 10 != digits[length]:
+            return False
+    return True
+
+
+def _is_spanish_id(match: re.Match[str]) -> bool:
+    """Spain's DNI and NIE: the letter is the number modulo 23 in a fixed table (Ministerio del Interior)."""
+    value = match["value"].replace("-", "")
+    number = int(value[:-1].translate(str.maketrans("XYZ", "012")))
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[number % 23] == value[-1]
+
+
+def _is_public_address(match: re.Match[str]) -> bool:
+    """A private or reserved address says nothing about a person."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(match["value"]).is_global
+    except ValueError:
+        return False
+
+
+def _has_digit(match: re.Match[str]) -> bool:
+    return any(c.isdigit() for c in match["value"])
+
+
 def _rule(kind: str, pattern: str, holds: Check = _always, *, left: str = r"(?<!\w)") -> _Rule:
     return _Rule(kind, re.compile(f"{left}(?P<value>{pattern})"), holds)
+
+
+def _beside(kind: str, said: str, pattern: str, holds: Check = _always) -> _Rule:
+    """A value that only a word before it makes personal; case matters in the value alone."""
+    return _Rule(kind, re.compile(rf"(?<!\w)(?i:{said})(?!\w)(?i:{_BESIDE})(?P<value>{pattern})"), holds)
 
 
 _INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
@@ -138,6 +209,19 @@ _IBAN_LENGTHS = {
     **{"QA": 29, "UA": 29, "JO": 30, "KW": 30, "MU": 30, "MT": 31, "XK": 20, "BA": 20, "KZ": 20, "MK": 19},
 }
 _TLD = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,5}\.[A-Za-z]{2,24}"
+
+_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT")
+_PHONE_WORD = re.compile(
+    r"(?i)(?<!\w)(?:tel(?:ephone|efon|\u00e9fono|efono|\u00e9phone)?|phone|mobile|cell(?:phone)?|fax|call|dial|ring"
+    r"|reach|text|sms|whatsapp|handy|mobil|rufnummer|m\u00f3vil|cellulare|portable)(?!\w)"
+)
+_PHONE_NEAR, _LEAST_PHONE_DIGITS = 60, 8
+_DIGIT = re.compile(r"\d")
+_DATE = (
+    r"(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./-]\d{1,2}[./-](?:19|20)?\d{2}"
+    r"|\d{1,2}(?:st|nd|rd|th)? [A-Z][a-z]{2,8},? (?:19|20)\d{2}|[A-Z][a-z]{2,8} \d{1,2},? (?:19|20)\d{2})"
+)
+_BESIDE = r"[\s:=#]{0,4}(?:(?:no|nr|number|is|was|on|am|the|from|address)\b[\s.:=#]{0,4}){0,3}"
 
 # Order matters: the narrower rule claims the characters first.
 _RULES = (
@@ -189,4 +273,54 @@ _RULES = (
         r"(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])",
         left=r"(?<![\w.+-])",
     ),
+    _rule("CPF", r"\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])", _is_cpf, left=r"(?<![\w.+-])"),
+    _rule(
+        "Spanish identity number",
+        r"(?:\d{8}|[XYZ]\d{7})-?[A-Z](?![\w-])",
+        _is_spanish_id,
+        left=r"(?<![\w.-])",
+    ),
+    _rule(
+        "UK national insurance number",
+        r"(?![DFIQUV])(?!BG|GB|KN|NK|NT|TN|ZZ)[A-Z](?![DFIQUVO])[A-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?![\w-])",
+        left=r"(?<![\w-])",
+    ),
+    _rule(
+        "MAC address",
+        r"(?:[0-9A-Fa-f]{2}(?P<sep>[:-]))(?:[0-9A-Fa-f]{2}(?P=sep)){4}[0-9A-Fa-f]{2}(?![\w:-])",
+        left=r"(?<![\w:-])",
+    ),
+    _beside("date of birth", r"born|birth|birthday|birthdate|dob|d\.o\.b\.|geboren|geb\.", rf"{_DATE}(?!\w)"),
+    _beside("passport number", r"passport|reisepass|passeport", r"[A-Z0-9]{6,9}(?!\w)", _has_digit),
+    _beside(
+        "driving licence number",
+        r"driv(?:er'?s?|ing) licen[cs]e|driver'?s id",
+        r"[A-Z0-9][A-Z0-9-]{5,17}(?!\w)",
+        _has_digit,
+    ),
+    _beside(
+        "IP address",
+        r"ip|ipv4|client|visitor|login from|logged in from",
+        r"\d{1,3}(?:\.\d{1,3}){3}(?![\w.]\w)",
+        _is_public_address,
+    ),
 )
+
+PERSONAL = frozenset(
+    {
+        "CPF",
+        "IBAN",
+        "IP address",
+        "MAC address",
+        "Spanish identity number",
+        "UK national insurance number",
+        "US social security number",
+        "card number",
+        "date of birth",
+        "driving licence number",
+        "email address",
+        "passport number",
+        "phone number",
+    }
+)
+"""Kinds that are personal data; every other kind is a secret."""

@@ -198,6 +198,13 @@ def kept_lock(workspace: Workspace, version: int) -> SplitLock | None:
     return lock if lock.version == version else None
 
 
+def kept_locks(workspace: Workspace) -> tuple[SplitLock, ...]:
+    """Return the locks of all versions that this project froze, by version."""
+    paths = (workspace.root / LOCKS).glob("split-v*.lock.json")
+    locks = (workspace.parsed(path.read_bytes(), SplitLock, path) for path in paths)
+    return tuple(sorted(locks, key=lambda lock: lock.version))
+
+
 def _kept_lock_path(workspace: Workspace, version: int) -> Path:
     return workspace.root / LOCKS / f"split-v{version}.lock.json"
 

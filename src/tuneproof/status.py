@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tuneproof.errors import TuneproofError
+from tuneproof.outside.anchors import verify_anchor
 from tuneproof.shelves import take_split
 from tuneproof.steps import STEPS
 from tuneproof.workspace import State, Workspace
@@ -17,6 +18,8 @@ class Standing(NamedTuple):
     lock: str
     """`holds`, `not frozen yet`, or what broke it."""
     lock_broken: bool
+    anchor: str
+    """Whether what lies outside the folder confirms the lock; empty before a freeze."""
     next_command: str
 
 
@@ -28,7 +31,7 @@ def standing(workspace: Workspace) -> Standing:
     """
     workspace.task_file()
     states = tuple(workspace.state(step.verb) for step in STEPS)
-    lock, broken = _lock(workspace)
+    lock, broken, anchor = _lock(workspace)
     shown = workspace.shown(workspace.root)
     todo = next((state for state in states if state.state != "fresh"), None)
     if broken:
@@ -37,14 +40,16 @@ def standing(workspace: Workspace) -> Standing:
         following = f'tuneproof ask "…" --project {shown}'
     else:
         following = f"tuneproof {todo.step} --project {shown}"
-    return Standing(states=states, lock=lock, lock_broken=broken, next_command=following)
+    return Standing(states=states, lock=lock, lock_broken=broken, anchor=anchor, next_command=following)
 
 
-def _lock(workspace: Workspace) -> tuple[str, bool]:
+def _lock(workspace: Workspace) -> tuple[str, bool, str]:
     if workspace.made("freeze") is None:
-        return "not frozen yet", False
+        return "not frozen yet", False, ""
     try:
         split = take_split(workspace)
     except TuneproofError as error:
-        return error.problem, True
-    return f"holds: {len(split.test.items)} test items, {split.lock.test.sha256[:19]}…", False
+        return error.problem, True, ""
+    anchor = verify_anchor(workspace.root, split.lock)
+    said = f"holds: {len(split.test.items)} test items, {split.lock.test.sha256[:19]}…"
+    return said, anchor.state == "differs", anchor.says

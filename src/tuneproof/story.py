@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Serving, Verdict
+from tuneproof.commands_draft import draft_pairs
 from tuneproof.console import Tell
 from tuneproof.forecast import detectable
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
 from tuneproof.reply_shelf import base_replies, dev_replies, every_reply, rounds
+from tuneproof.review_desk import decided, decisions
 from tuneproof.shelves import (
     keep_lock,
+    kept_locks,
     put,
     put_drafts,
     put_reviewed,
-    put_split,
     take,
     take_case,
     take_drafts,
@@ -77,19 +79,31 @@ def story(
 
     drafts = make(
         "draft",
-        lambda _: draft(case, outside.sources, bench.pairs, bench.problem_of),
+        lambda _: draft(
+            case,
+            outside.sources,
+            bench.pairs,
+            bench.problem_of,
+            lambda: draft_pairs(ws, outside, case, bench, tell),
+        ),
         save=lambda a: put_drafts(ws, a),
         load=lambda: take_drafts(ws),
         say=lambda a: (
-            f"{len(a.pairs)} pairs from {a.provenance.source} {a.provenance.source_version}{_left_out(a)}"
+            f"{len(a.pairs)} pairs from {a.provenance.source} {a.provenance.source_version}"
+            f"{f', drafted by {a.provenance.teacher}' if a.provenance.teacher else ''}{_left_out(a)}"
         ),
     )
     yield "draft"
 
     reviewed = make(
         "review",
-        lambda _: review(case, drafts),
-        save=lambda a: put_reviewed(ws, a),
+        lambda _: review(
+            case,
+            drafts,
+            decided(ws, case, drafts),
+            closed_only=task_file.review.unreviewed == "leave out",
+        ),
+        save=lambda a: put_reviewed(ws, a, decisions(ws) if a.figures else ""),
         load=lambda: take_reviewed(ws),
         say=lambda a: f"{a.accepted} pairs go on: {a.statement}",
     )
@@ -99,8 +113,10 @@ def story(
     frozen_before = frozen_lock(ws, outside, task_file)
     split = make(
         "freeze",
-        lambda _: freeze(case, reviewed, frozen_before=frozen_before),
-        save=lambda a: put_split(ws, a),
+        lambda _: freeze(
+            case, reviewed, frozen_before=frozen_before, shown=bench.examples(), thawed=kept_locks(ws)
+        ),
+        save=lambda a: write_pages.after_freezing(ws, case, reviewed, a, bench.examples()),
         load=lambda: take_split(ws),
         say=lambda a: (
             f"{len(a.train.pairs)} train, {len(a.dev.pairs)} dev, {len(a.test.items)} test in "

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from tuneproof.artifacts import Record, Setting, TaskFile
+from tuneproof.artifacts.case import PressureSection
 from tuneproof.guess import Guess, value_of
 from tuneproof.guess.words import slug
 from tuneproof.task_comments import HEAD, KEYS, SECTIONS
@@ -31,13 +32,16 @@ def task_yaml(guess: Guess) -> str:
     return _file(values, origins, guess.notes)
 
 
-def blank_task_yaml(name: str) -> str:
+def blank_task_yaml(name: str, pressures: PressureSection | None = None) -> str:
     """Write a task.yaml to fill in: what only a person knows is an empty text, which is refused.
 
     Args:
         name: of the task, for example the folder's name; made a valid name.
+        pressures: what is known of them already.
     """
     known = {"name": slug(name), "serving.model_name": slug(name), "data.licence": "unknown"}
+    said = pressures.model_dump(exclude_defaults=True) if pressures else {}
+    known |= {f"pressures.{key}": value for key, value in said.items()}
     return _file(known | dict.fromkeys(_EMPTY, ""), dict.fromkeys(_EMPTY, _FILL_IN), (_BLANK,))
 
 

@@ -20,20 +20,15 @@ from pydantic import ValidationError
 from tuneproof import __version__
 from tuneproof.artifacts import Artifact, Case, FileRef, Record, TaskFile, canonical_json, sha256_of
 from tuneproof.errors import Busy, LockBroken, MissingArtifact
-from tuneproof.extra_tunes import tunes_digest
 from tuneproof.outside.files import atomic_write, file_ref
 from tuneproof.outside.machine import now
-from tuneproof.outside.own_code import references
-from tuneproof.outside.readers import source_digest
 from tuneproof.steps import Step, step_of
 from tuneproof.task_file import read_task
+from tuneproof.workspace_inputs import BESIDE, beside, named_files, recorded_replies
 
 R = TypeVar("R", bound=Record)
 
 MADE, BEGUN, TASK, HELD = "made.json", "begun.json", "task.yaml", ".lock"
-RECORDED, KEPT = "recorded", "replies"
-"""Replies made elsewhere; and replies of earlier comparisons, so that nothing is asked twice."""
-_BESIDE = ("recorded replies of ", "seeds and controls")
 _SMALL = 64_000_000
 """Bytes up to which a file's hash is checked even for a status."""
 
@@ -205,34 +200,15 @@ class Workspace:
         task_file = task_file or self.task_file()
         document = task_file.model_dump(mode="json")
         settings = {place: sha256_of(canonical_json(_at(document, place))) for place in step.settings}
-        for place, digest in self._files(step, task_file).items():
+        for place, digest in named_files(step, task_file, self.root).items():
             settings[f"file of {place}"] = digest
-        settings |= self._beside(step)
+        settings |= beside(step.verb, self.root)
         made_from = {step_of(need).folder: self._digest(need, step.prints_times) for need in step.needs}
         return settings, made_from
 
-    def _beside(self, step: Step) -> dict[str, str]:
-        """Return digests of what a step reads beside the steps' folders."""
-        if step.verb != "compare":
-            return {}
-        found = {
-            f"recorded replies of {name}": sha256_of(data.decode("utf-8", "replace"))
-            for name, data in self.recorded().items()
-        }
-        tunes = tunes_digest(self.root)
-        return found | ({"seeds and controls": tunes} if tunes else {})
-
     def recorded(self) -> dict[str, bytes]:
         """Return the replies that were made elsewhere: arm → file in `recorded/`."""
-        folder = self.root / RECORDED
-        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
-
-    def _files(self, step: Step, task_file: TaskFile) -> dict[str, str]:
-        """Return digests of the files named in the settings that a step reads."""
-        named = references(task_file, self.root)
-        if "data" in step.settings and (digest := source_digest(task_file.data, self.root)):
-            named["data.source"] = digest
-        return {place: digest for place, digest in named.items() if place.partition(".")[0] in step.settings}
+        return recorded_replies(self.root)
 
     def _digest(self, verb: str, with_times: bool) -> str:
         made = self.made(verb)
@@ -378,7 +354,7 @@ def _hash(path: Path) -> str:
 
 def _what_changed(places: list[str]) -> str:
     files = [place.removeprefix("file of ") for place in places if place.startswith("file of ")]
-    beside = [place for place in places if place.startswith(_BESIDE)]
+    beside = [place for place in places if place.startswith(BESIDE)]
     named = [
         place or "some setting"
         for place in places

@@ -58,7 +58,7 @@ STEPS: tuple[Step, ...] = (
         "4-split",
         "split.lock.json",
         ("review",),
-        ("name", "split", "task.system_prompt"),
+        ("name", "split", "task.system_prompt", "drafting.examples", "drafting.conventions"),
         "reviewed pairs → train, dev and test, locked by hash",
     ),
     Step(

@@ -1,7 +1,7 @@
 """Step 2 · draft: Case + source → Drafts.
 
-Both kinds of source bring their labels: a bundled one, and files of the user's own. Nothing is drafted by a
-model here, so nothing is spent.
+A bundled source brings its labels, and so do files of the user's own. Where the case names a teacher, the
+source holds inputs alone and the outputs are drafted; a person decides on each of them later.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ Source = Callable[[int], Drafts]
 ReadPairs = Callable[[], Drafts]
 """Reads the pairs of the file or folder that the case names; rows that are none come in `rejected`."""
 
+DraftPairs = Callable[[], Drafts]
+"""Has a teacher draft the outputs of the inputs that the case names."""
+
 BUNDLED = "bundled:"
 """What the name of a source that comes with this package begins with."""
 
@@ -38,27 +41,31 @@ def draft(
     sources: dict[str, Source],
     read_pairs: ReadPairs,
     problem_of: Callable[[str], str] = lambda _: "",
+    drafted: DraftPairs | None = None,
 ) -> Drafts:
-    """Read the pairs that the case names, and refuse or leave out what cannot be learned.
+    """Read the pairs that the case names, or have them drafted; leave out what cannot be learned, or refuse.
 
     A row is refused when it is no pair, its id occurs twice, a side is empty, the metric cannot accept its
     output, or a row with the same input (NFKC, case and white space folded) has another output. Exact
-    repeats stay: they share a group, so they cannot straddle the split.
+    repeats stay: they share a group, so they cannot straddle the split. None of this stops drafted pairs: a
+    reviewer sees each of them with what is wrong, and settles it.
 
     Args:
         case: names the source, the wanted number of pairs, and what happens to bad rows.
         sources: name → reader of a bundled source.
         read_pairs: reader of the user's own file; called only if `data.source` is no bundled source.
         problem_of: says why the metric cannot accept an expected output; "" if it can.
+        drafted: has the outputs drafted; called only if the case names a teacher. None: nothing may be spent.
 
     Returns:
         The pairs in the order of the source. Of a file with more than `data.pairs` pairs, those whose id has
         the smallest hash: a choice that neither the order of the file nor chance decides.
 
     Raises:
-        NotReady: the triage advises against a tune.
-        BadInput: the bundled source is unknown, no pair is left, or rows are bad and may not be left out; all
-            problems are named at once.
+        NotReady: the triage advises against a tune, or drafts are needed and may not be made now.
+        BadInput: a teacher is named for pairs that an authority labelled, or for a bundled source; the
+            bundled source is unknown, no pair is left, or rows are bad and may not be left out; all problems
+            are named at once.
     """
     data = case.task_file.data
     if case.triage.advice != "fine-tune":
@@ -66,6 +73,8 @@ def draft(
             f"The triage says {case.triage.advice!r}: {'; '.join(case.triage.reasons)}.",
             remedy="Change the approach, or correct `pressures:` in task.yaml if they do not fit the task.",
         )
+    if case.task_file.drafting.teacher is not None:
+        return _of_teacher(data, drafted)
     if data.source in sources:
         return _of_bundled(sources[data.source](data.pairs or ALL), problem_of)
     if data.source.startswith(BUNDLED):
@@ -74,6 +83,34 @@ def draft(
             remedy="Name one of these in task.yaml, or a file or folder of your own, seen from task.yaml.",
         )
     return _of_file(read_pairs(), data, problem_of)
+
+
+def _of_teacher(data: DataSection, drafted: DraftPairs | None) -> Drafts:
+    if data.reviewed_by is not None:
+        raise BadInput(
+            f"task.yaml: data.reviewed_by is {data.reviewed_by!r}, but the outputs are drafted by a teacher: "
+            "nobody has labelled them.",
+            remedy="Remove data.reviewed_by: every drafted pair is reviewed here. Or remove drafting.teacher "
+            "if data.source holds outputs that a person wrote.",
+        )
+    if data.source.startswith(BUNDLED):
+        raise BadInput(
+            f"task.yaml: drafting.teacher is set, but {data.source} brings its own outputs.",
+            remedy="Remove drafting.teacher, or name a file with real inputs in data.source.",
+        )
+    if drafted is None:
+        raise NotReady("The pairs are not drafted yet, and drafting costs money.", remedy="tuneproof draft")
+    return _with_pairs(drafted())
+
+
+def refuse_bad_rows(rejected: Sequence[LeftOut], data: DataSection) -> None:
+    """Stop before anything is spent where rows of the inputs are bad and may not be left out.
+
+    Raises:
+        BadInput: names the first of them by place and reason, and counts the rest.
+    """
+    if data.bad_rows == "refuse" and rejected:
+        raise BadInput(_told(rejected), remedy=_mend(data))
 
 
 def _of_bundled(drafts: Drafts, problem_of: Callable[[str], str]) -> Drafts:
@@ -90,8 +127,7 @@ def _of_file(drafts: Drafts, data: DataSection, problem_of: Callable[[str], str]
         # The reader's rows and ours: one message, so that one pass over the file mends it.
         raise BadInput(
             _told([*drafts.rejected, *bad.values()]),
-            remedy=f"Correct these rows in {data.source}, or go on without: `data.bad_rows: leave out` in "
-            "task.yaml; then run `tuneproof draft` again.",
+            remedy=_mend(data),
         )
     good = tuple(pair for index, pair in enumerate(drafts.pairs) if index not in bad)
     taken = _taken(good, data.pairs)
@@ -102,6 +138,13 @@ def _of_file(drafts: Drafts, data: DataSection, problem_of: Callable[[str], str]
     rejected = tuple(sorted((*drafts.rejected, *bad.values()), key=_in_order))
     return _with_pairs(
         drafts.model_copy(update={"pairs": taken, "left_out": dict(left_out), "rejected": rejected})
+    )
+
+
+def _mend(data: DataSection) -> str:
+    return (
+        f"Correct these rows in {data.source}, or go on without: `data.bad_rows: leave out` in task.yaml; "
+        "then run `tuneproof draft` again."
     )
 
 

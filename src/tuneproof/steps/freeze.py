@@ -3,71 +3,156 @@
 The held-out groups are the first ones in hash order, so the choice depends on their names alone:
 not on review order, on the clock, or on a seed that someone could retry. Twins share a group, and a
 group that would be more than a twentieth of a part stays in train: one template must not be the test.
+Groups of earlier test rows are test again; groups that a prompt or a few-shot example shows never are.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from tuneproof.artifacts import (
     Case,
     DevSet,
     Item,
     LeakReport,
+    Pair,
     Reviewed,
     Split,
     SplitLock,
     SplitRow,
     TestSet,
     TrainSet,
-    Twin,
     lock_part,
 )
 from tuneproof.artifacts.case import wanted_sizes
 from tuneproof.errors import LockBroken, NotReady
+from tuneproof.grouping import CHAR_RUN, CHARS_ALIKE, SHORT, Shown, beside_examples, group_rows, quoted
+from tuneproof.leaks import later_layers, leak_report
 from tuneproof.prompt import prompts_hash
+from tuneproof.scan import PERSONAL, scan_text
 from tuneproof.statistics import minimum_detectable_gain
-from tuneproof.twins import NEAR, groups, nearest, similar_pairs, templates, words
+from tuneproof.thaw import earlier_than, pins
+from tuneproof.twins import NEAR, groups
 
 METHOD = (
     f"groups = chains of word-set Jaccard >= {NEAR} or equal template; whole groups in SHA-256 order; "
     "test first, then dev, rest train; groups above 1/20 of a part stay in train"
 )
-_NEAREST_SHOWN = 10
+CLOSER = (
+    f"rows equal but for numbers, and rows under {SHORT} words with {CHAR_RUN}-character runs of Jaccard >= "
+    f"{CHARS_ALIKE}, together"
+)
+SHOWN = "groups that an example or the prompt shows stay in train"
+THAWED = "test rows of earlier versions stay test"
 _LEAST_TRAIN, _LEAST_TEST = 10, 50
 _SHARES = (20, 10, 5)
 """The largest group that a part takes, as a fraction of it: the first that fills it."""
 
+_Parts = tuple[list[SplitRow], list[SplitRow], list[SplitRow]]
 
-def freeze(case: Case, reviewed: Reviewed, *, frozen_before: SplitLock | None = None) -> Split:
+
+class _Rules(NamedTuple):
+    """What holds beside `METHOD`. A split that was frozen without a rule must come out as it was."""
+
+    by_template: bool
+    closer: bool
+    shown: bool
+    thawed: bool
+
+
+class _Fixed(NamedTuple):
+    """Groups whose side is settled, by name, and why."""
+
+    tested: frozenset[str]
+    held: dict[str, str]
+
+
+def freeze(
+    case: Case,
+    reviewed: Reviewed,
+    *,
+    frozen_before: SplitLock | None = None,
+    shown: Sequence[tuple[str, str]] = (),
+    thawed: Sequence[SplitLock] | None = None,
+) -> Split:
     """Divide `reviewed` into train, dev and test, whole groups at a time, and lock it by hash.
 
     Args:
         case: sizes and the system prompt.
         reviewed: the pairs that may go on.
         frozen_before: the lock of an earlier freeze of the same rows; the new one must equal it.
+        shown: input and output of each few-shot example; their twins never become test or dev rows.
+        thawed: locks of earlier versions; their test rows stay test rows.
 
     Raises:
-        NotReady: too few rows for the wanted test and dev, or a twin would cross the split.
+        NotReady: too few rows for the wanted test and dev, a twin would cross the split, a pair holds a
+            secret, or an earlier test row is shown by an example or the prompt.
         LockBroken: the split differs from `frozen_before`.
     """
-    sizes = case.task_file.split
-    rows = _grouped(reviewed, by_template=sizes.same_template == "together")
-    wanted_test, wanted_dev = wanted_sizes(sizes, len(rows))
-    test, rest, test_share = _take(rows, wanted_test)
-    dev, train, dev_share = _take(rest, wanted_dev)
-    _check_sizes(case, (test, dev, train), rows)
-    leaks = _leaks(test, dev, train)
+    sizes, before = case.task_file.split, earlier_than(thawed or (), case.task_file.split.version)
+    rules = _rules(case, frozen_before)
+    if frozen_before is None:
+        _check_secrets(case, reviewed.pairs)
+    seen = shown_in(case, shown)
+    rows, joined = _grouped(reviewed, rules)
+    fixed = _fixed(rows, reviewed.pairs, rules, seen, before)
+    parts, shares = _divided(rows, fixed, wanted_sizes(sizes, len(rows)))
+    _check_sizes(case, parts, rows, fixed)
+    test, dev, train = parts
+    leaks = leak_report(test, dev, train)
+    added = [
+        text
+        for text, holds in (
+            (CLOSER, joined),
+            (SHOWN, bool(fixed.held)),
+            (THAWED, bool(before) and rules.thawed),
+        )
+        if holds
+    ]
     split = Split(
         train=TrainSet(pairs=tuple(train)),
         dev=DevSet(pairs=tuple(dev)),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in test)),
-        lock=_lock(case, _method(case, reviewed, (test_share, dev_share)), (test, dev, train)),
+        lock=_lock(case, "; ".join([_method(case, reviewed, shares), *added]), parts),
         leaks=leaks,
     )
-    _check_leaks(leaks, by_template=sizes.same_template == "together")
+    _check_leaks(leaks, by_template=rules.by_template)
+    _check_layers(parts, seen, rules)
     _check_frozen_before(case, split.lock, frozen_before)
     return split
+
+
+def shown_in(case: Case, examples: Sequence[tuple[str, str]]) -> Shown:
+    """Return what a model or a teacher of this case is shown: examples, system prompt, conventions."""
+    task_file = case.task_file
+    return Shown(tuple(examples), f"{task_file.task.system_prompt}\n\n{task_file.drafting.conventions}")
+
+
+def _rules(case: Case, before: SplitLock | None) -> _Rules:
+    later = (before is None or text in before.method for text in (CLOSER, SHOWN, THAWED))
+    return _Rules(case.task_file.split.same_template == "together", *later)
+
+
+def _check_secrets(case: Case, pairs: Sequence[Pair]) -> None:
+    found = [
+        (pair.id, side, hit)
+        for pair in pairs
+        for side, text in (("input", pair.input), ("output", pair.output))
+        for hit in scan_text(text, where=pair.id)
+        if hit.kind not in PERSONAL
+    ]
+    if not found:
+        return
+    shown = "; ".join(f"{row}, {side}: {hit.kind} {hit.excerpt}" for row, side, hit in found[:5])
+    source = case.task_file.data.source
+    raise NotReady(
+        f"{len({row for row, _, _ in found})} pairs hold a secret, which a model would learn by heart: "
+        f"{shown}{'; …' if len(found) > 5 else ''}.",
+        remedy=f"Delete or fix these pairs: in the review, or in {source} where the pairs were imported. "
+        "A real secret must be revoked as well.",
+    )
 
 
 def _method(case: Case, reviewed: Reviewed, shares: tuple[int, int]) -> str:
@@ -83,32 +168,69 @@ def _method(case: Case, reviewed: Reviewed, shares: tuple[int, int]) -> str:
     return "; ".join([method + declared, *larger])
 
 
-def _grouped(reviewed: Reviewed, *, by_template: bool) -> list[SplitRow]:
+def _grouped(reviewed: Reviewed, rules: _Rules) -> tuple[list[SplitRow], bool]:
+    """Return the rows in the order of taking, and whether a rule beside `METHOD` joined any."""
     # A group is named after its first row, so the rows need an order of their own. It must not be the
     # one in which groups are taken: large groups would then come first, and the test would be full of them.
     pairs = sorted(reviewed.pairs, key=lambda p: _hash_order(f"0 {p.id}"))
-    first = groups(
-        [p.input for p in pairs],
-        [p.output for p in pairs],
-        declared=[p.group for p in pairs],
-        by_template=by_template,
-    )
+    texts, answers = [p.input for p in pairs], [p.output for p in pairs]
+    declared = [p.group for p in pairs]
+    plain = groups(texts, answers, declared=declared, by_template=rules.by_template)
+    first = plain
+    if rules.closer:
+        first = group_rows(texts, answers, declared=declared, by_template=rules.by_template)
     rows = [
         SplitRow(id=p.id, group=pairs[g].id, input=p.input, output=p.output)
         for p, g in zip(pairs, first, strict=True)
     ]
-    return sorted(rows, key=lambda row: (_hash_order(row.group), _hash_order(row.id)))
+    return sorted(rows, key=lambda row: (_hash_order(row.group), _hash_order(row.id))), first != plain
 
 
-def _take(rows: list[SplitRow], wanted: int) -> tuple[list[SplitRow], list[SplitRow], int]:
-    """Take whole groups from the front until `wanted` rows are taken; return them, the rest, and the share.
+def _fixed(
+    rows: list[SplitRow], pairs: Sequence[Pair], rules: _Rules, seen: Shown, before: Sequence[SplitLock]
+) -> _Fixed:
+    texts = [row.input for row in rows]
+    near = beside_examples(texts, [row.output for row in rows], seen, by_template=rules.by_template)
+    said = quoted(texts, seen.prompt)
+    held = {rows[i].group: f"{rows[i].id!r} is quoted in the prompt" for i in said}
+    held |= {rows[i].group: f"{rows[i].id!r} is a twin of a few-shot example" for i in near}
+    tested = pins(pairs, before).ids if before and rules.thawed else frozenset()
+    fixed = _Fixed(frozenset(row.group for row in rows if row.id in tested), held if rules.shown else {})
+    for row in rows:
+        if row.id in tested and row.group in fixed.held:
+            raise NotReady(
+                f"{row.id!r} was a test row in an earlier version, and {fixed.held[row.group]}.",
+                remedy="Take the example or the quote out (drafting.examples, drafting.conventions, "
+                "task.system_prompt), or delete the pair: a row cannot be shown and tested.",
+            )
+    return fixed
+
+
+def _divided(rows: list[SplitRow], fixed: _Fixed, wanted: tuple[int, int]) -> tuple[_Parts, tuple[int, int]]:
+    """Give the settled groups their side, then take the rest; return the parts and the shares."""
+    free = [row for row in rows if row.group not in fixed.tested and row.group not in fixed.held]
+    pinned = sum(row.group in fixed.tested for row in rows)
+    taken, rest, test_share = _take(free, wanted[0], pinned=pinned)
+    more, _, dev_share = _take(rest, wanted[1])
+    testing, choosing = fixed.tested | {row.group for row in taken}, {row.group for row in more}
+    test = [row for row in rows if row.group in testing]
+    dev = [row for row in rows if row.group in choosing]
+    train = [row for row in rows if row.group not in testing and row.group not in choosing]
+    return (test, dev, train), (test_share, dev_share)
+
+
+def _take(
+    rows: list[SplitRow], wanted: int, *, pinned: int = 0
+) -> tuple[list[SplitRow], list[SplitRow], int]:
+    """Take whole groups from the front until `wanted` rows are there; return them, the rest, and the share.
 
     A group larger than a twentieth of the part is passed over, so that no template is the test; where the
-    part would be short without them, a tenth, then a fifth.
+    part would be short without them, a tenth, then a fifth. `pinned` rows are there already.
     """
+    room = max(0, wanted - pinned)
     for share in _SHARES:
-        taken, rest = _take_up_to(rows, wanted, largest=max(1, wanted // share))
-        if len(taken) == wanted:
+        taken, rest = _take_up_to(rows, room, largest=max(1, wanted // share))
+        if len(taken) == room:
             break
     return taken, rest, share
 
@@ -130,20 +252,25 @@ def _sizes_of(rows: list[SplitRow]) -> dict[str, int]:
     return sizes
 
 
-def _check_sizes(
-    case: Case, parts: tuple[list[SplitRow], list[SplitRow], list[SplitRow]], rows: list[SplitRow]
-) -> None:
+def _check_sizes(case: Case, parts: _Parts, rows: list[SplitRow], fixed: _Fixed) -> None:
     test, dev, train = map(len, parts)
     wanted_test, wanted_dev = wanted_sizes(case.task_file.split, len(rows))
-    spare = min(_sizes_of(parts[2]).values(), default=1) - 1  # a part may be short by less than one group
+    free = [row for row in parts[2] if row.group not in fixed.held]
+    spare = min(_sizes_of(free).values(), default=1) - 1  # a part may be short by less than one group
     enough = test >= max(_LEAST_TEST, wanted_test - spare) and dev >= max(1, wanted_dev - spare)
     if enough and train >= _LEAST_TRAIN:
         return
     raise NotReady(
         f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
-        f"{wanted_test} test and {wanted_dev} dev.{_largest_group(case, rows)}{_detectable(case, test)}",
+        f"{wanted_test} test and {wanted_dev} dev.{_held(parts[2], fixed)}{_largest_group(case, rows)}"
+        f"{_detectable(case, test)}",
         remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
     )
+
+
+def _held(train: list[SplitRow], fixed: _Fixed) -> str:
+    held = sum(row.group in fixed.held for row in train)
+    return f" {held} rows stay in train because an example or the prompt shows them." if held else ""
 
 
 def _largest_group(case: Case, rows: list[SplitRow]) -> str:
@@ -178,43 +305,6 @@ def _detectable(case: Case, test: int) -> str:
     )
 
 
-def _leaks(test: list[SplitRow], dev: list[SplitRow], train: list[SplitRow]) -> LeakReport:
-    others = [(row, "dev") for row in dev] + [(row, "train") for row in train]
-    seen_inputs = {" ".join(words(row.input)) for row, _ in others}
-    everyone = [*test, *(row for row, _ in others)]
-    alike = templates([row.input for row in everyone], [row.output for row in everyone])
-    seen_templates = set(alike[len(test) :])
-    close = nearest([r.input for r in test], [r.input for r, _ in others], count=_NEAREST_SHOWN)
-    counts: dict[str, int] = {}
-    for row in [*test, *dev, *train]:
-        counts[row.group] = counts.get(row.group, 0) + 1
-    trained_outputs = {row.output for row in train}
-    return LeakReport(
-        exact=sum(" ".join(words(r.input)) in seen_inputs for r in test),
-        same_template=sum(like in seen_templates for like in alike[: len(test)]),
-        near=_crossing(test, [row for row, _ in others]),
-        straddling_groups=len({r.group for r in test} & {r.group for r, _ in others}),
-        near_threshold=NEAR,
-        groups=len(counts),
-        largest_group=max(counts.values()),
-        unseen_outputs=sum(r.output not in trained_outputs for r in test),
-        nearest=tuple(
-            Twin(
-                test_id=test[s.first].id,
-                other_id=others[s.second][0].id,
-                other_part=others[s.second][1],
-                similarity=round(s.similarity, 4),
-            )
-            for s in close
-        ),
-    )
-
-
-def _crossing(test: list[SplitRow], others: list[SplitRow]) -> int:
-    texts = [row.input for row in [*test, *others]]
-    return len({s.first for s in similar_pairs(texts, threshold=NEAR) if s.first < len(test) <= s.second})
-
-
 def _check_leaks(leaks: LeakReport, *, by_template: bool) -> None:
     templates = leaks.same_template if by_template else 0
     if leaks.exact or templates or leaks.near or leaks.straddling_groups:
@@ -225,7 +315,23 @@ def _check_leaks(leaks: LeakReport, *, by_template: bool) -> None:
         )
 
 
-def _lock(case: Case, method: str, parts: tuple[list[SplitRow], list[SplitRow], list[SplitRow]]) -> SplitLock:
+def _check_layers(parts: _Parts, seen: Shown, rules: _Rules) -> None:
+    """Prove that grouping did what it should; an older split is not held to rules that it did not know."""
+    test, dev, train = parts
+    unknown = {"number-masked": rules.closer, "characters": rules.closer, "shown": rules.shown}
+    found = later_layers(test, [*dev, *train], dev=len(dev), shown=seen, by_template=rules.by_template)
+    broken = [layer for layer in found if layer.refuses and layer.rows and unknown.get(layer.name, True)]
+    if broken:
+        named = "; ".join(
+            f"{layer.name}: {layer.rows} test rows, first {layer.pairs[0].test_id!r}" for layer in broken
+        )
+        raise NotReady(
+            f"The split leaks by the layers {named}.",
+            remedy="This is a fault of grouping; report it with your task.yaml and the version of tuneproof.",
+        )
+
+
+def _lock(case: Case, method: str, parts: _Parts) -> SplitLock:
     test, dev, train = parts
     task_file = case.task_file
     return SplitLock(

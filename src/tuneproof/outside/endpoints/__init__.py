@@ -9,12 +9,19 @@ import os
 
 from tuneproof.artifacts.endpoints import EndpointSection
 from tuneproof.errors import NotReady
-from tuneproof.outside.endpoints.asking import Api, ApiEndpoint, Patience
+from tuneproof.outside.endpoints.asking import Api, ApiEndpoint, Meter, Patience
 from tuneproof.outside.parts import require
 
 
-def endpoint_for(section: EndpointSection, patience: Patience | None = None) -> ApiEndpoint:
+def endpoint_for(
+    section: EndpointSection, patience: Patience | None = None, meter: Meter | None = None
+) -> ApiEndpoint:
     """Open the model that `section` names; nothing is sent yet.
+
+    Args:
+        section: which model, and how it is asked.
+        patience: how failures are borne.
+        meter: asked before every call, retries among them, and told how each ended; None counts nothing.
 
     Raises:
         MissingPart: the SDKs are not installed.
@@ -22,7 +29,7 @@ def endpoint_for(section: EndpointSection, patience: Patience | None = None) -> 
     """
     key = _key(section.key_name)
     require("api")
-    return ApiEndpoint(_api(section, key), patience or Patience())
+    return ApiEndpoint(_api(section, key), patience or Patience(), meter)
 
 
 def _api(section: EndpointSection, key: str | None) -> Api:

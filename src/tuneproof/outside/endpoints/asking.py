@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, NoReturn
+from typing import Literal, NamedTuple, NoReturn, Protocol
 
 from tuneproof.artifacts import Reply
 from tuneproof.errors import OutsideFailed
@@ -102,13 +102,41 @@ class Heard(NamedTuple):
     error: str = ""
 
 
+class Meter(Protocol):
+    """Who keeps the account of what calls cost."""
+
+    def reserve(self, request: Request) -> int:
+        """Set one call's worst case aside before it is sent, and return the call's number."""
+
+    def settle(self, place: int, usage: Usage, reply: Reply) -> None:
+        """Store a whole reply and what it cost, before anyone sees it."""
+
+    def release(self, place: int) -> None:
+        """Give the reservation back: the call was certainly not billed."""
+
+    def leave(self, place: int, reply: Reply | None = None) -> None:
+        """Let the call stand at its worst case; the reply, if any, is what the API made of the item."""
+
+
+Bill = Literal["counted", "none", "unknown"]
+"""What one call costs: by its token counts, certainly nothing, or nobody knows."""
+
+_UNBILLED = frozenset((*range(300, 400), 400, 401, 402, 403, 404, 405, 413, 415, 422, 429))
+"""HTTP statuses of requests that no model has worked on.
+
+Not 408, 409, 425 and those from 500: a gateway sends them too when it gave up on a model that did work
+(docs/decisions/0023-spend-cap.md).
+"""
+
+
 class ApiEndpoint:
     """A model behind an API; safe to ask from several threads."""
 
-    def __init__(self, api: Api, patience: Patience) -> None:
+    def __init__(self, api: Api, patience: Patience, meter: Meter | None = None) -> None:
         self.name = api.name
         self._api = api
         self._patience = patience
+        self._meter = meter
         self._adjusted: frozenset[str] = frozenset()
         self._answered = False
 
@@ -125,15 +153,16 @@ class ApiEndpoint:
 
         Raises:
             OutsideFailed: no item could be answered: key, model name, spend limit, address, parameter.
+            NotReady: the meter allows no further call.
         """
         failed = Failed("never asked")
         for call in range(1, self._patience.calls + 1):
             adjusted = self._adjusted
-            heard = self._once(request, adjusted)
-            if isinstance(heard, Heard):
+            answer = self._once(request, adjusted, call)
+            if isinstance(answer, Reply):
                 self._answered = True
-                return self._reply(request, heard, call)
-            failed = heard
+                return answer
+            failed = answer
             if self._adjust(request, failed, adjusted):
                 continue
             if action_of(failed) == "stop" or (failed.retry_after_s or 0) > _LONGEST_WISH_S:
@@ -149,21 +178,43 @@ class ApiEndpoint:
         """Close its connections."""
         self._api.close()
 
-    def _once(self, request: Request, adjusted: frozenset[str]) -> Heard | Failed:
+    def _once(self, request: Request, adjusted: frozenset[str], call: int) -> Reply | Failed:
+        """Send one call; its reply is settled before it is returned."""
+        if self._meter is None:
+            heard, _ = self._send(request, adjusted)
+            return self._reply(request, heard, call) if isinstance(heard, Heard) else heard
+        place, answer = self._meter.reserve(request), None
+        try:
+            heard, bill = self._send(request, adjusted)
+            answer = self._reply(request, heard, call) if isinstance(heard, Heard) else heard
+        finally:
+            if answer is None:
+                # Interrupted, or a fault of ours: the call may have been served.
+                self._meter.leave(place)
+        if bill == "none":
+            self._meter.release(place)
+        elif isinstance(heard, Heard) and isinstance(answer, Reply) and bill == "counted":
+            self._meter.settle(place, heard.usage, answer)
+        else:
+            self._meter.leave(place, answer if isinstance(answer, Reply) else None)
+        return answer
+
+    def _send(self, request: Request, adjusted: frozenset[str]) -> tuple[Heard | Failed, Bill]:
         began = seconds()
         try:
-            return _listen(self._api.stream(request, adjusted), began)
+            return _listen(self._api.stream(request, adjusted), began), "counted"
         except Broken as error:
-            return Failed(str(error))
+            return Failed(str(error)), "unknown"
         except self._api.errors as error:
             failed = self._api.failed(error)
+            bill = _bill(failed, error)
         ms = _ms_since(began)
         match action_of(failed):
             case "refused":
-                return Heard("", "refused", ms, error=self._clean(failed.text))
+                return Heard("", "refused", ms, error=self._clean(failed.text)), bill
             case "too long":
-                return Heard("", "length", ms, error=self._clean(failed.text))
-        return failed
+                return Heard("", "length", ms, error=self._clean(failed.text)), bill
+        return failed, bill
 
     def _adjust(self, request: Request, failed: Failed, adjusted: frozenset[str]) -> bool:
         """Remember which parameter was refused; False if it is none that can be left out."""
@@ -186,7 +237,7 @@ class ApiEndpoint:
         ) from None
 
     def _clean(self, text: str) -> str:
-        return hide(text, self._api.key)
+        return hide(_writable(text), self._api.key)
 
     def _reply(self, request: Request, heard: Heard, calls: int) -> Reply:
         return Reply(
@@ -226,6 +277,24 @@ def _listen(pieces: Iterator[Piece], began: float) -> Heard:
     if finish is None:
         raise Broken("the stream ended before the reply was complete")
     return Heard("".join(texts), finish, _ms_since(began), first_ms, model, usage)
+
+
+def _writable(text: str) -> str:
+    """Join characters that came in two halves; half a one alone, which no file holds, becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _bill(failed: Failed, error: Exception) -> Bill:
+    """Tell whether a failed call was certainly not billed.
+
+    A refused or too long prompt was read, and Azure bills that. An error inside a stream comes after a status
+    of 200, whatever status it stands for.
+    """
+    if not failed.connected:
+        return "none"
+    # The SDKs' errors have the status themselves, Ollama's in what was read from it.
+    status = getattr(error, "status_code", getattr(getattr(error, "failed", None), "status", None))
+    return "none" if status in _UNBILLED and action_of(failed) in ("again", "stop") else "unknown"
 
 
 def _ms_since(began: float) -> float:

@@ -57,7 +57,7 @@ def read_csv(source: Text, shown: str, delimiter: str | None, *, usual: str = ",
         blank -= record.last - record.first + 1
         place = f"{shown}:{record.first}"
         flaw = flaw_of(lines[record.first - 1 : record.last], source.codec)
-        if reason := flaw or record.problem or _ragged(record.cells, names):
+        if reason := record.problem or flaw or _ragged(record.cells, names):
             rejected.append(LeftOut(place=place, reason=reason))
         else:
             rows.append(Row(place, dict(zip(names, record.cells, strict=True))))

@@ -12,12 +12,15 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tuneproof.errors import BadInput
 
 MOST_BYTES = 1_000_000_000
 """Largest file that is read, unpacked: it is held in memory as a whole."""
+_PIECE = 1 << 20
+LONGEST_ROW = 1_000_000
+"""Characters of a row: no small model reads a quarter of it, and to parse a row of 50 MB takes seconds."""
 
 # UTF-32 first: its little-endian mark begins like UTF-16's.
 _MARKS = (
@@ -47,7 +50,7 @@ def bytes_of(path: Path, shown: str, *, most: int = MOST_BYTES) -> bytes:
     """
     try:
         with path.open("rb") as plain, gzip.GzipFile(fileobj=plain) as unpacked:
-            data = (unpacked if path.suffix.lower() == ".gz" else plain).read(most + 1)
+            data = _at_most(most + 1, unpacked if path.suffix.lower() == ".gz" else plain)
     except (OSError, EOFError, zlib.error) as error:
         raise BadInput(
             f"{shown}: cannot be read: {error}.", remedy="Check the file's rights, or make it again."
@@ -58,6 +61,15 @@ def bytes_of(path: Path, shown: str, *, most: int = MOST_BYTES) -> bytes:
             remedy="Sample it: a few thousand pairs are enough for one narrow task.",
         )
     return data
+
+
+def _at_most(count: int, source: BinaryIO | gzip.GzipFile) -> bytes:
+    """Read `count` bytes in pieces: asked for in one piece, Python takes the memory for all of them first."""
+    pieces = []
+    while count > 0 and (piece := source.read(min(count, _PIECE))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
 
 
 def decoded(data: bytes, shown: str, encoding: str | None) -> Text:
@@ -126,7 +138,9 @@ class LineNumbers:
 
 
 def flaw_of(lines: Sequence[str], codec: str) -> str:
-    """Say what in these lines of one row is no text: invalid bytes, half a pair, NUL; else `""`."""
+    """Say why these lines cannot be one row: too long, invalid bytes, half a pair, NUL; else `""`."""
+    if (length := sum(map(len, lines))) > LONGEST_ROW:
+        return f"too long a row: {length:,} characters, more than {LONGEST_ROW:,}"
     for count, line in enumerate(lines):
         where = f" of line {count + 1} of the row" if count else ""
         if found := _SURROGATE.search(line):
@@ -145,7 +159,9 @@ def _bad_byte(line: str, column: int, codec: str) -> str:
 
 
 def flaw_of_string(text: str) -> str:
-    """Say why a string of JSON or Parquet is no text; `""` if it is one."""
+    """Say why a string of JSON or Parquet is too long or no text; `""` if it can be kept."""
+    if len(text) > LONGEST_ROW:
+        return f"too long a row: a text of {len(text):,} characters, more than {LONGEST_ROW:,}"
     if found := _SURROGATE.search(text):
         return f"half a surrogate pair: U+{ord(found[0]):04X} in {text[:40]!a}"
     return f"holds a NUL character: in {text[:40]!r}" if "\0" in text else ""

@@ -1,0 +1,181 @@
+"""`tuneproof review`: the desk in a browser or a terminal, decisions out and in, and the step at the end."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tuneproof.artifacts import Case, Drafts, Standing
+from tuneproof.commands import real, run_step
+from tuneproof.console import Tell
+from tuneproof.desk_exchange import Imported, export_decisions, import_decisions
+from tuneproof.desk_tty import review_tty
+from tuneproof.errors import BadInput, MissingArtifact
+from tuneproof.making import Bench, Outside
+from tuneproof.outside.desk_keys import TerminalKeys
+from tuneproof.outside.files import atomic_write
+from tuneproof.review_desk import OpenDesk, open_desk
+from tuneproof.review_words import agreement_text
+from tuneproof.shelves import take_case, take_drafts
+from tuneproof.workspace import Workspace
+
+
+class How(NamedTuple):
+    """How a reviewer wants to work."""
+
+    reviewer: str | None = None
+    """None takes the name of the user of this machine."""
+    tty: bool = False
+    """In the terminal, not in a browser."""
+    port: int = 0
+    """Of the page; 0 takes a free one."""
+    browser: bool = True
+    """Open the page in the browser."""
+    export: Path | None = None
+    import_: Path | None = None
+
+
+def run_review(
+    project: Path, how: How, *, again: bool, as_json: bool, outside: Callable[[], Outside] = real
+) -> None:
+    """Let a person decide on every pair; once all are decided, or an authority vouches, make the step.
+
+    Args:
+        project: its folder.
+        how: where and by whom.
+        again: make the step even if it is fresh.
+        as_json: print one JSON value instead of text.
+        outside: everything that is not us.
+
+    Raises:
+        BadInput: an authority vouches for the pairs, so there is nothing to decide; or a file is none.
+        MissingArtifact: there are no drafts.
+    """
+    workspace, tell = Workspace(project), Tell(as_json=as_json)
+    task_file = workspace.task_file()
+    if task_file.data.reviewed_by and task_file.drafting.teacher is None:
+        _check_nothing_to_decide(how, task_file.data.reviewed_by)
+        run_step("review", project, again=again, as_json=as_json, outside=outside)
+        return
+    drafts = _fresh_drafts(workspace)
+    case = take_case(workspace)
+    bench = Bench(workspace, outside(), case.task_file, tell)
+    opened = open_desk(workspace, case, drafts, bench.problem_of)
+    if how.export is not None:
+        _export(opened, how.export, tell)
+    elif how.import_ is not None:
+        _import(opened, how.import_, drafts, tell)
+    else:
+        reviewer = how.reviewer or getpass.getuser()
+        if not opened.desk.standing(reviewer).done:
+            _sit_down(opened, reviewer, how, tell)
+        if _goes_on(case, opened.desk.standing(reviewer)):
+            run_step("review", project, again=again, as_json=as_json, outside=outside)
+        else:
+            _tell_standing(workspace, opened.desk.standing(reviewer), tell)
+
+
+def _check_nothing_to_decide(how: How, authority: str) -> None:
+    if how != How():
+        raise BadInput(
+            f"data.reviewed_by is {authority!r}: these pairs go on under that name, nothing is decided here.",
+            remedy="To decide on each pair yourself, set data.reviewed_by: null in task.yaml; then tuneproof "
+            "review.",
+        )
+
+
+def _fresh_drafts(workspace: Workspace) -> Drafts:
+    state = workspace.state("draft")
+    if state.state != "fresh":
+        raise MissingArtifact(
+            f"There are no drafts to review: 2-drafts is {state.state} ({state.why}).",
+            remedy=f"tuneproof draft --project {workspace.shown(workspace.root)}",
+        )
+    return take_drafts(workspace)
+
+
+def _sit_down(opened: OpenDesk, reviewer: str, how: How, tell: Tell) -> None:
+    """Open the desk, and come back when the reviewer leaves."""
+    if how.tty:
+        review_tty(opened.desk, reviewer, TerminalKeys(sys.stdin, tell.line), tell.line)
+        return
+    from tuneproof.outside.desk_page.server import serve_desk
+
+    def ready(address: str) -> None:
+        tell.note(f"Reviewing as {reviewer}, on this machine alone: {address}", style="bold")
+        tell.note("Ctrl-C stops; every decision that the page shows as saved is on the disk.")
+
+    serve_desk(
+        opened.desk,
+        reviewer=reviewer,
+        port=how.port,
+        open_browser=how.browser,
+        on_ready=ready,
+        until=lambda: opened.desk.standing(reviewer).done,
+    )
+
+
+def _goes_on(case: Case, standing: Standing) -> bool:
+    closed = standing.batch > 1
+    return standing.done or (closed and case.task_file.review.unreviewed == "leave out")
+
+
+def _tell_standing(workspace: Workspace, standing: Standing, tell: Tell) -> None:
+    tell.line(
+        f"{standing.decided:,} of {standing.total:,} pairs are decided: {standing.accepted:,} accepted, "
+        f"{standing.fixed:,} fixed, {standing.deleted:,} deleted. Batch {standing.batch} of "
+        f"{standing.batches} is open, with {standing.in_batch} of {standing.of_batch} decided."
+    )
+    if standing.self_agreement.n:
+        tell.line(f"Self-agreement: {agreement_text(standing.self_agreement)}.")
+    tell.line(f"Next: tuneproof review --project {workspace.shown(workspace.root)}")
+    tell.json(standing.model_dump(mode="json"))
+
+
+def _export(opened: OpenDesk, to: Path, tell: Tell) -> None:
+    text = export_decisions(opened.store)
+    if not text:
+        raise BadInput("Nothing was decided yet, so there is nothing to export.", remedy="tuneproof review")
+    atomic_write(to, text.encode())
+    number = text.count("\n")
+    tell.line(f"Wrote {number:,} decisions to {to}. They hold outputs of your pairs.")
+    tell.json({"wrote": str(to), "decisions": number})
+
+
+def _import(opened: OpenDesk, path: Path, drafts: Drafts, tell: Tell) -> None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read: {error.strerror}.", remedy="Name a file of decisions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path} is not UTF-8: byte 0x{error.object[error.start]:02x} at place {error.start + 1}.",
+            remedy="Name a file that `tuneproof review --export` wrote.",
+        ) from error
+    taken = import_decisions(opened.store, text, str(path), drafts)
+    for line in _imported_lines(taken):
+        tell.line(line)
+    tell.json(taken._asdict() | {"refused": [row.model_dump(mode="json") for row in taken.refused]})
+
+
+def _imported_lines(taken: Imported) -> list[str]:
+    lines = [
+        f"{taken.taken:,} decisions taken over, {taken.agreed:,} agree with those here, {taken.repeated:,} "
+        "were here already."
+    ]
+    if taken.conflicts:
+        lines.append(
+            f"{len(taken.conflicts):,} pairs were answered differently and are open again, flagged with both "
+            f"answers: {', '.join(taken.conflicts[:5])}{' …' if len(taken.conflicts) > 5 else ''}"
+        )
+    if taken.flagged:
+        lines.append(f"{taken.flagged:,} pairs were decided anew elsewhere and are flagged.")
+    lines += [f"{row.place}: {row.reason}" for row in taken.refused[:20]]
+    if len(taken.refused) > 20:
+        lines.append(f"… and {len(taken.refused) - 20:,} more decisions that do not fit the drafts here.")
+    return lines

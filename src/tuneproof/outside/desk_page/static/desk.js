@@ -1,0 +1,487 @@
+// Keys and buttons → decisions. Nothing is shown as saved before the server has said so.
+
+import { $, banner, drawCard, drawChange, drawNear, drawProblems, drawStanding, drawStrip, endRows, figures, size, summaryRows, theirs } from "./draw.js";
+import { fill } from "./text.js";
+
+const KEPT_MS = 250;
+const CHECK_MS = 400;
+const BEAT_MS = 10_000;
+const PAST = { accept: "Accepted", fix: "Fixed", delete: "Deleted", flag: "Flagged", unflag: "Flag removed" };
+
+let standing = null;
+let card = null;
+let editing = false;
+let revealed = false;
+let busy = false;
+let over = false;
+let dropped = null;
+let conflict = null;
+let keepTimer = 0, checkTimer = 0;
+
+// ---- time in sight
+
+let inSight = 0, since = null;
+
+function look() {
+  if (document.visibilityState === "visible") since ??= performance.now();
+  else if (since !== null) { inSight += performance.now() - since; since = null; }
+}
+
+function restartClock() { inSight = 0; since = null; look(); }
+
+function secondsInSight() {
+  const now = since === null ? 0 : performance.now() - since;
+  return Math.min(86_400, Math.round((inSight + now) / 10) / 100);
+}
+
+// ---- the server
+
+class Refused extends Error {
+  constructor(status, said) { super(said.problem); this.status = status; this.said = said; }
+}
+
+async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-tuneproof-desk": "1" },
+    body: JSON.stringify(body),
+  };
+  let response;
+  try { response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(30_000) }); }
+  catch { lost("The desk does not answer, so nothing more is saved. Your text is kept in this browser. Is `tuneproof review` still running?"); throw new Refused(0, { problem: "no answer" }); }
+  let said = {};
+  try { said = await response.json(); } catch { said = { problem: `Status ${response.status}.`, remedy: "" }; }
+  if (response.status === 403) lost("This page belongs to an earlier run. Open the address that `tuneproof review` printed; your text is kept in this browser if the port is the same.");
+  else if (response.status < 500) lost("");
+  if (!response.ok) throw new Refused(response.status, said);
+  return said;
+}
+
+function lost(text) {
+  if (text === "" && $("lost").hidden) return;
+  if (text === "") say("The desk answers again. What you decided meanwhile was not saved: decide again.");
+  banner("lost", text);
+}
+
+function say(text) { $("status").textContent = text; }
+
+// Runs one exchange with the server at a time; a key pressed meanwhile does nothing.
+async function once(work) {
+  if (busy) return;
+  busy = true;
+  document.body.setAttribute("aria-busy", "true");
+  try { await work(); }
+  catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (error.status === 409 && error.said.card) meet(error.said.card);
+    else if (error.status === 0) say("Not saved.");
+    else say(`Not saved. ${error.said.problem} ${error.said.remedy ?? ""}`);
+  }
+  finally { busy = false; document.body.removeAttribute("aria-busy"); }
+}
+
+// ---- text that is not sent yet
+
+const keptName = (c) => `tuneproof:unsent:${standing.reviewer}:${c.pair_id}`;
+
+function keep() {
+  clearTimeout(keepTimer);
+  if (!card || !editing) return;
+  try { localStorage.setItem(keptName(card), $("fix").value); }
+  catch { say("This browser keeps no text: save before you leave."); }
+}
+
+function kept(c) { try { return localStorage.getItem(keptName(c)); } catch { return null; } }
+function forget(c) { clearTimeout(keepTimer); try { localStorage.removeItem(keptName(c)); } catch { /* nothing was kept */ } }
+
+// ---- showing
+
+const hidden = () => card.draft === null;
+const lines = (text) => text.replace(/\r\n?/g, "\n"); // as a text area gives them back
+
+function display(view, { focus = true, restore = true } = {}) {
+  standing = view.standing;
+  drawStanding(standing);
+  $("actions").hidden = over;
+  if (standing.done) return finished();
+  if (view.card) card = view.card;
+  drawStrip(view.cells, card?.pair_id);
+  $("card").hidden = !card;
+  $("end").hidden = true;
+  if (!card) return undefined;
+  editing = revealed = false;
+  dropped = dropped?.pair === card.pair_id ? dropped : null;
+  drawCard(card);
+  drawOutput();
+  restartClock();
+  const text = restore ? kept(card) : null;
+  if (text !== null && text !== lines(card.output)) {
+    edit(text);
+    say("Unsent text restored. Ctrl+Enter saves it.");
+  } else if (focus) settle();
+  return undefined;
+}
+
+// A button that was just used keeps the focus; else a reader begins at the pair's heading.
+function settle() {
+  const at = document.activeElement;
+  if (!at?.closest("#actions") || at.disabled) $("title").focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+
+function drawOutput() {
+  const open = editing || (hidden() && !revealed);
+  $("editor").hidden = !editing;
+  $("output").hidden = editing;
+  $("reveal").hidden = !revealed;
+  $("back").hidden = hidden();
+  $("accept").disabled = $("edit").disabled = $("delete").disabled = $("flag").disabled = false;
+  $("fix-name").textContent = hidden() ? "Your own answer; the draft is shown afterwards" : "Output as it should be";
+  if (!editing && hidden()) $("output").textContent = "The draft is hidden. Press e and write your own answer.";
+  else fill($("output"), card.output);
+  $("output").classList.toggle("quiet", !editing && hidden());
+  const text = editing ? $("fix").value : card.output;
+  $("output-size").textContent = open && !editing ? "" : size(text);
+  drawChange(hidden() ? null : lines(card.draft), lines(text), revealed ? "Your answer against the draft" : undefined);
+  drawNear(card, hidden() && !editing ? null : text);
+}
+
+function edit(text) {
+  if (!card || revealed) return;
+  editing = true;
+  $("fix").value = text ?? (dropped?.text ?? card.output);
+  drawOutput();
+  $("fix").focus();
+  if (text === undefined) say(dropped ? "Your dropped text is back." : "Editing. Ctrl+Enter saves, Esc leaves.");
+  if ($("fix").value !== lines(card.output)) check();
+}
+
+function leaveEditor() {
+  dropped = $("fix").value === lines(card.output) ? null : { pair: card.pair_id, text: $("fix").value };
+  editing = false;
+  forget(card);
+  drawProblems(card.problems);
+  drawOutput();
+  $("title").focus({ preventScroll: true });
+  say(dropped ? "Not saved. e brings your text back." : "");
+}
+
+function typed() {
+  clearTimeout(keepTimer);
+  keepTimer = setTimeout(keep, KEPT_MS);
+  const text = $("fix").value;
+  $("output-size").textContent = size(text);
+  drawChange(hidden() ? null : lines(card.draft), text);
+  clearTimeout(checkTimer);
+  checkTimer = setTimeout(check, CHECK_MS);
+}
+
+async function check() {
+  const about = card;
+  const output = $("fix").value;
+  try {
+    const said = await ask("/api/do/check", { pair_id: about.pair_id, output });
+    if (editing && card === about && $("fix").value === output) { drawProblems(said.problems); drawNear(card, output); }
+  } catch (error) { if (!(error instanceof Refused)) throw error; }
+}
+
+// ---- deciding
+
+const driven = () => navigator.webdriver === true;
+
+// A pair shown again is answered, not decided, until it has been: its kind is `again`, and no output is a deletion.
+function wish(kind, more = {}) {
+  const answer = card.again && card.state === "open" && ["accept", "fix", "delete"].includes(kind);
+  const output = answer && kind === "accept" ? { output: card.output } : {};
+  return { pair_id: card.pair_id, kind: answer ? "again" : kind, version: card.version, seconds: secondsInSight(), ...output, ...more };
+}
+
+// The same decision came to the disk already, and only its answer was lost on the way.
+function isMine(now, sent, kind) {
+  if (now.version !== sent.version + 1 || now.decided_by !== standing.reviewer) return false;
+  if (kind === "delete") return now.state === "delete";
+  return (kind === "accept" || kind === "fix") && now.state !== "open" && now.state !== "delete" && now.output === (sent.output ?? now.draft);
+}
+
+function decide(kind, more) {
+  return once(async () => {
+    const before = card;
+    const sent = wish(kind, more);
+    say("Saving…");
+    let view;
+    try { view = await ask("/api/do/decide", { wish: sent, driven: driven() }); }
+    catch (error) {
+      if (error.status !== 409 || !error.said.card || !isMine(error.said.card, sent, kind)) throw error;
+      view = await ask(where("here", before.pair_id));
+    }
+    if (kind !== "flag" && kind !== "unflag") forget(before);
+    const word = `${PAST[kind]}: pair ${before.position}.`;
+    if (kind === "flag" || kind === "unflag") { display(view); say(word); return; }
+    if (before.draft === null && kind !== "delete") { reveal(view); return; }
+    await advance(view, `${word} u takes it back.`);
+  });
+}
+
+const where = (step, pair) => `/api/view?step=${step}` + (pair ? `&pair=${encodeURIComponent(pair)}` : "");
+
+async function advance(view, word) {
+  display(view, { focus: false, restore: false });
+  say(word);
+  const next = await ask(where("open", card?.pair_id));
+  display(next);
+  say(word);
+  if (next.standing.can_close) await openClose();
+}
+
+function reveal(view) {
+  display(view, { restore: false });
+  revealed = true;
+  drawOutput();
+  for (const id of ["accept", "edit", "delete", "flag"]) $(id).disabled = true;
+  const equal = card.draft !== null && card.draft.trim() === card.output.trim();
+  $("reveal-word").textContent = equal ? "= Your answer equals the draft." : "≠ The draft is different: yours goes on.";
+  $("reveal-word").className = equal ? "found good" : "found warn";
+  say(`${$("reveal-word").textContent} Saved; u takes it back.`);
+  $("on").focus();
+}
+
+function goOn() {
+  return once(async () => {
+    const next = await ask(where("open", card.pair_id));
+    display(next);
+    if (next.standing.can_close) await openClose();
+  });
+}
+
+function accept() {
+  if (!card || revealed) return undefined;
+  if (hidden()) { say("The draft is hidden: write your own answer."); return edit(); }
+  if (editing) return save();
+  // An accept stands for the draft: a fix that is good as it stands must be sent as one.
+  return card.output === card.draft ? decide("accept") : decide("fix", { output: card.output });
+}
+
+function save() {
+  const text = $("fix").value;
+  keep();
+  if (hidden()) return decide("fix", { output: text });
+  if (text === lines(card.draft)) return decide("accept", card.again ? { output: card.draft } : undefined);
+  return decide("fix", { output: text });
+}
+
+function undo() {
+  return once(async () => {
+    const view = await ask("/api/do/undo", { driven: driven() });
+    display(view);
+    say(view.card ? `Taken back: pair ${view.card.position} is as before.` : "There is nothing of yours to take back.");
+  });
+}
+
+function move(step) {
+  if (!card) return undefined;
+  if (revealed && step === "next") return goOn();
+  if (editing) keep();
+  return once(async () => {
+    const from = card.pair_id;
+    display(await ask(where(step, from)));
+    if (card.pair_id === from) say(step === "next" ? "This is the last pair." : "This is the first pair.");
+    else if (!editing) say("");
+  });
+}
+
+function open(pair) {
+  if (!pair) return undefined;
+  if (editing) keep();
+  return once(async () => { display(await ask(where("here", pair))); if (!editing) say(""); });
+}
+
+const edge = (last) => { const cells = $("strip").children; return open(cells[last ? cells.length - 1 : 0]?.dataset.pair); };
+
+// ---- dialogs
+
+function openFlag() {
+  if (!card || revealed) return;
+  $("flag-text").value = card.note;
+  $("flag-off").hidden = !card.flagged;
+  $("flag-box").showModal();
+  $("flag-text").focus();
+}
+
+function flag(kind) {
+  const note = kind === "flag" ? $("flag-text").value : "";
+  $("flag-box").close();
+  if (editing) keep();
+  return decide(kind, { note });
+}
+
+async function openClose() {
+  const { summary } = await ask("/api/summary");
+  $("close-title").textContent = `Close batch ${standing.batch}`;
+  figures("close-figures", summaryRows(summary));
+  $("close-alarm").hidden = !summary.alarm;
+  $("close-alarm").textContent = summary.alarm;
+  $("close-wrong").textContent = "";
+  if (!$("close-box").open) $("close-box").showModal();
+  $("close-text").focus();
+}
+
+function closeBatch() {
+  const note = $("close-text").value.trim();
+  if (!note) { $("close-wrong").textContent = "Write one sentence first."; $("close-text").focus(); return undefined; }
+  return once(async () => {
+    try {
+      const batch = standing.batch;
+      const view = await ask("/api/do/close", { note, driven: driven() });
+      $("close-text").value = "";
+      $("close-box").close();
+      card = null;
+      await display(view);
+      say(`Batch ${batch} is closed.`);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      $("close-wrong").textContent = error.status ? `${error.said.problem} ${error.said.remedy ?? ""}` : "Not saved: the desk does not answer.";
+    }
+  });
+}
+
+function meet(theirCard) {
+  const mine = editing ? $("fix").value : null;
+  if (editing) keep();
+  conflict = { card: theirCard, mine };
+  $("conflict-title").textContent = "Two decisions on one pair";
+  $("conflict-word").textContent = theirs(theirCard, standing.reviewer);
+  if (theirCard.state === "delete") $("conflict-theirs").textContent = "(deleted)";
+  else fill($("conflict-theirs"), theirCard.output);
+  $("conflict-mine-name").hidden = $("conflict-mine").hidden = mine === null;
+  if (mine !== null) fill($("conflict-mine"), mine);
+  say("Not saved: this pair was decided meanwhile.");
+  $("conflict-box").showModal();
+  $("take").focus();
+}
+
+function takeTheirs() {
+  forget(conflict.card);
+  $("conflict-box").close();
+  return once(async () => advance(await ask(where("here", card.pair_id)), "Theirs was taken."));
+}
+
+function decideAgain() {
+  const { mine } = conflict;
+  $("conflict-box").close();
+  return once(async () => {
+    display(await ask(where("here", card.pair_id)), { restore: false });
+    if (mine !== null) edit(mine);
+    say("This is their version. Decide again.");
+  });
+}
+
+async function finished() {
+  $("card").hidden = true;
+  $("end").hidden = false;
+  $("actions").hidden = true;
+  drawStrip([], null);
+  figures("end-figures", endRows(standing, (await ask("/api/figures")).figures));
+  $("finish").focus();
+}
+
+async function finish() {
+  await ask("/api/do/leave", { finish: true });
+  over = true;
+  $("end-name").textContent = "Finished";
+  $("end").replaceChildren($("end-name"), "You can close this window.");
+  $("end-name").focus();
+}
+
+// ---- keys
+
+const KEYS = {
+  a: accept, e: () => (editing ? undefined : edit()), d: () => (card && !revealed ? decide("delete") : undefined),
+  u: undo, f: openFlag, n: () => move("next"), j: () => move("next"), ArrowRight: () => move("next"),
+  p: () => move("previous"), k: () => move("previous"), ArrowLeft: () => move("previous"),
+  Home: () => edge(false), End: () => edge(true), "?": () => $("help-box").showModal(),
+  c: () => (standing?.can_close ? once(openClose) : say("Decide every pair of the batch first.")),
+};
+const REPEATED = new Set(["n", "j", "p", "k", "ArrowRight", "ArrowLeft"]);
+const SINGLE = "tuneproof:single-keys";
+const singleKeys = () => { try { return localStorage.getItem(SINGLE) !== "off"; } catch { return true; } };
+
+function pressed(event) {
+  if (event.isComposing || event.defaultPrevented) return;
+  const save = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+  const box = document.querySelector("dialog[open]");
+  if (box) return inDialog(event, box, save);
+  if (event.target.closest("textarea")) {
+    if (save) act(event, saveEdit);
+    else if (event.key === "Escape") act(event, leaveEditor);
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || over || !standing || standing.done) return;
+  if (event.key === "Escape" && editing) return act(event, leaveEditor);
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (!Object.hasOwn(KEYS, key) || (event.repeat && !REPEATED.has(key))) return;
+  if (singleKeys() || key === "?") act(event, KEYS[key]);
+}
+
+const saveEdit = () => save();
+
+function inDialog(event, box, save) {
+  if (box.id === "conflict-box") {
+    if (event.key === "t") act(event, takeTheirs);
+    if (event.key === "r") act(event, decideAgain);
+  }
+  if (save && box.id === "flag-box") act(event, () => flag("flag"));
+  if (save && box.id === "close-box") act(event, closeBatch);
+}
+
+function act(event, work) { event.preventDefault(); work(); }
+
+const CLICKS = {
+  ...Object.fromEntries(Object.entries({ accept: "a", edit: "e", delete: "d", undo: "u", flag: "f", previous: "p", next: "n", close: "c", help: "?" }).map(([id, key]) => [id, KEYS[key]])),
+  save, cancel: leaveEditor, on: goOn, finish,
+  back: () => { $("fix").value = card.draft; typed(); $("fix").focus(); },
+  "help-done": () => $("help-box").close(),
+  "flag-save": () => flag("flag"), "flag-off": () => flag("unflag"), "flag-cancel": () => $("flag-box").close(),
+  "close-save": closeBatch, "close-cancel": () => $("close-box").close(),
+  take: takeTheirs, again: decideAgain,
+};
+
+function goodbye() {
+  keep();
+  if (over) return;
+  fetch("/api/do/leave", {
+    method: "POST", keepalive: true,
+    headers: { "content-type": "application/json", "x-tuneproof-desk": "1" },
+    body: JSON.stringify({ finish: false }),
+  }).catch(() => {});
+}
+
+// The standing alone: a card that changed under the reviewer's eyes would be decided unread.
+async function beat() {
+  if (over || busy || document.visibilityState !== "visible" || !standing) return;
+  try {
+    const view = await ask(where("here", card?.pair_id));
+    if (busy || view.standing.batch !== standing.batch) return;
+    standing = view.standing;
+    drawStanding(standing);
+    drawStrip(view.cells, card?.pair_id);
+  } catch (error) { if (!(error instanceof Refused)) throw error; }
+}
+
+for (const [id, work] of Object.entries(CLICKS)) $(id).addEventListener("click", () => work());
+document.addEventListener("keydown", pressed);
+document.addEventListener("visibilitychange", () => { look(); keep(); });
+window.addEventListener("pagehide", goodbye);
+$("fix").addEventListener("input", typed);
+$("strip").addEventListener("click", (event) => open(event.target.closest("[data-pair]")?.dataset.pair));
+$("conflict-box").addEventListener("cancel", (event) => { event.preventDefault(); decideAgain(); });
+$("single-keys").checked = singleKeys();
+$("single-keys").addEventListener("change", (event) => {
+  try { localStorage.setItem(SINGLE, event.target.checked ? "on" : "off"); } catch { /* then they stay on */ }
+});
+setInterval(beat, BEAT_MS);
+once(async () => {
+  const view = await ask(where("open"));
+  say("a accepts, e edits, d deletes; ? shows every key.");
+  await display(view);
+  if (view.standing.can_close && !view.card) await openClose();
+});
