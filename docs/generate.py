@@ -19,9 +19,13 @@ HERE = Path(__file__).resolve().parent
 
 PAGES: dict[str, tuple[str, ...]] = {
     "init": ("Case", "Triage"),
-    "draft": ("Drafts", "Pair", "Provenance", "LeftOut"),
-    "review": ("Reviewed",),
-    "freeze": ("Split", "SplitLock", "PartLock", "RowLock", "SplitRow", "Item", "LeakReport", "Twin"),
+    "draft": ("Drafts", "Pair", "Provenance", "DraftRow", "LeftOut"),
+    "review": ("Reviewed", "ReviewFigures", "BatchSummary", "Agreement", "Decision"),
+    "freeze": (
+        "Split", "SplitLock", "PartLock", "RowLock", "SplitRow", "Item", "LeakReport", "Twin", "DataReport",
+        "Layer", "Crossing", "FoundCount", "FoundRow", "Contradiction", "RareLabel", "Lengths", "Bucket",
+        "Longest", "Thaw", "Moved",
+    ),
     "tune": ("Adapter", "BaseModelIdentity", "Setting", "FileRef"),
     "compare": (
         "Comparison", "ArmResult", "Arm", "Reply", "Score", "Interval", "Figure", "Confusion", "PromptTrial",
@@ -48,6 +52,13 @@ VALUES = {
     "model": "ID",
     "by": "NAME",
     "seed": "N",
+    "path": "PATH",
+    "to": "DIR",
+    "reviewer": "NAME",
+    "port": "N",
+    "part": "PART",
+    "of": "SET",
+    "format": "FORMAT",
 }
 """Option → what to write for its value."""
 
@@ -58,8 +69,12 @@ SUBSECTIONS = {
 """Section of task.yaml → the records that its keys hold."""
 
 STORED = {
-    "Pair": "A line of `imported.jsonl`.",
+    "Pair": "A line of `imported.jsonl`; of `drafts.jsonl` where a teacher drafted the outputs.",
     "Provenance": "In `provenance.json`, beside the counts of `left_out`.",
+    "DraftRow": "A line of `calls.jsonl`.",
+    "Decision": "A line of `events.jsonl`, and of what `review --export` writes; kept in `desk/desk.sqlite`.",
+    "DataReport": "The whole of `data_report.json`; `data_report.md` says it in words.",
+    "Thaw": "The whole of `thaw.json`, where an earlier version was frozen.",
     "LeftOut": "A line of `left_out.jsonl`.",
     "SplitRow": "A line of `train.jsonl` or `dev.jsonl`.",
     "Item": "A line of `test.jsonl`.",
@@ -74,7 +89,8 @@ STORED = {
 
 BESIDE = {
     "draft": "`provenance.json` holds the rest of the record, `left_out.jsonl` the rows that became no pair.",
-    "review": "`events.jsonl` holds each decision: `kind`, `at`, `statement`, and number and hash of the "
+    "review": "`events.jsonl` holds each decision of the desk and `reviewed.jsonl` the pairs that go on. Where "
+    "an authority vouches, `events.jsonl` is one line: `kind`, `at`, `statement`, and number and hash of the "
     "pairs, which are those of `2-drafts`.",
     "freeze": "`train.jsonl`, `dev.jsonl` and `test.jsonl` hold the rows, `leaks.json` the leak report. A "
     "copy of each version's lock is kept in `locks/`.",

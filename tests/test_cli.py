@@ -29,7 +29,7 @@ from tuneproof.story import story
 from tuneproof.workspace import Workspace
 
 VERBS = [step.verb for step in STEPS]
-COMMANDS = {"demo", "run", *VERBS, "ask", "report", "status", "doctor"}
+COMMANDS = {"demo", "run", *VERBS, "advise", "lint", "export", "ask", "report", "status", "doctor"}
 
 
 class Said(NamedTuple):
@@ -111,7 +111,7 @@ def test_python_m_prints_the_version() -> None:
 def test_help_lists_every_command(run: Run) -> None:
     said = run("--help")
     listed = set(re.findall(r"(?m)^  ([a-z]+)  ", said.out.split("Commands:")[1]))
-    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 16
+    assert said.code == 0 and listed == COMMANDS and len(COMMANDS) == 19
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -194,5 +194,8 @@ def register(app: typer.Typer) -> None:
     )(lint)
     app.command(
         short_help="write the frozen pairs for other trainers",
-        epilog=in_use("tuneproof export pairs-trl --format trl --project my-task"),
+        epilog=in_use(
+            "tuneproof export pairs-trl --format trl --project my-task",
+            "tuneproof export pairs-hf --format hf --part all --project my-task",
+        ),
     )(export)

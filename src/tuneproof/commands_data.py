@@ -30,6 +30,10 @@ Of = Literal["source", "drafts", "reviewed"]
 SHOWN = 10
 """Findings of a kind that are printed; `--json` has all."""
 _VALUE = 80
+_END = 2
+"""Tokens that end a turn: the mark, and in ChatML a line end."""
+_TEMPLATE = 20
+"""Tokens of a chat template's marks around system prompt, input and reply, at most."""
 
 
 class Looked(NamedTuple):
@@ -192,13 +196,9 @@ def _room(task_file: TaskFile, there: Outside) -> tuple[Room, bool]:
     context, reply = task_file.serving.num_ctx, task_file.task.max_new_tokens
     if counter is None:
         fewest, most = estimated(prompt)
-        return Room(context, reply, (fewest, most + _TEMPLATE), estimated), False
+        return Room(context, reply, (fewest, most + _TEMPLATE), estimated, _END), False
     count = counter.count
-    return Room(context, reply, (counter.around,) * 2, lambda text: (count(text),) * 2), True
-
-
-_TEMPLATE = 20
-"""Tokens of a chat template's marks around system prompt, input and reply, at most."""
+    return Room(context, reply, (counter.around,) * 2, lambda text: (count(text),) * 2, counter.end), True
 
 
 def _rules(looked: Looked, bench: Bench, room: Room) -> Rules:

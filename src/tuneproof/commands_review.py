@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tuneproof.artifacts import Case, Drafts, Standing
+from tuneproof.artifacts import Case, Drafts
+from tuneproof.artifacts.desk import Standing
 from tuneproof.commands import real, run_step
 from tuneproof.console import Tell
 from tuneproof.desk_exchange import Imported, export_decisions, import_decisions

@@ -143,7 +143,8 @@ def _origin(provenance: Provenance) -> list[str]:
         outputs = "The outputs came with the inputs; no model of this project drafted them."
     else:
         terms = line_of(provenance.terms_url) or "no address recorded"
-        accepted = line_of(provenance.terms_accepted_at) or "not recorded"
+        # When and by whom; a person's name is not for the card.
+        accepted = line_of(provenance.terms_accepted_at.partition(" by ")[0]) or "not recorded"
         outputs = (
             f"The outputs were drafted by the model {line_of(provenance.teacher) or '(not recorded)'}. Its "
             f"terms ({terms}) were acknowledged: {accepted}. What they allow to be done with this data is "

@@ -88,6 +88,8 @@ class Room(NamedTuple):
     """System prompt and the template's marks."""
     tokens_of: Callable[[str], Tokens]
     """Counts, or estimates, the tokens of a text."""
+    end: int = 0
+    """Tokens that end a reply; `tune` counts them as part of the answer."""
 
 
 class Rules(NamedTuple):
@@ -241,11 +243,12 @@ def _near_twins(pairs: Sequence[Pair], among: Sequence[int]) -> Iterator[Finding
 
 def _lengths(pairs: Sequence[Pair], room: Room) -> Iterator[Finding]:
     for pair in pairs:
-        given, wanted = len(pair.input.encode()), len(pair.output.encode())
+        given, wanted = len(pair.input.encode()), len(pair.output.encode()) + room.end
         # A byte-level tokenizer never makes more tokens than bytes: most rows need no count.
         if given + room.around[1] + max(room.reply, wanted) <= room.context and wanted <= room.reply:
             continue
-        asked, answer = room.tokens_of(pair.input), room.tokens_of(pair.output)
+        asked, output = room.tokens_of(pair.input), room.tokens_of(pair.output)
+        answer = (output[0] + room.end, output[1] + room.end)
         if finding := _too_much("reply too long", pair, answer, (room.reply, "task.max_new_tokens")):
             yield finding
         total = tuple(room.around[i] + asked[i] + max(room.reply, answer[i]) for i in (0, 1))

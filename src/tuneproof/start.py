@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from tuneproof.answers import read_task_pressures
 from tuneproof.artifacts import Setting
+from tuneproof.artifacts.case import PressureSection
 from tuneproof.commands import run_step
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput
@@ -13,7 +16,7 @@ from tuneproof.guess import guess_task, told
 from tuneproof.outside.readers import Rows, kind_of, read_rows
 from tuneproof.outside.real import EXAMPLES, example_task
 from tuneproof.task_text import blank_task_yaml, task_yaml
-from tuneproof.workspace import Workspace
+from tuneproof.workspace import TASK, Workspace
 
 
 def run_init(
@@ -60,7 +63,8 @@ def run_init(
 
 def _from_pairs(workspace: Workspace, pairs: Path, said: tuple[str | None, str | None], tell: Tell) -> None:
     reviewed_by, encoding = said
-    if workspace.has_task():
+    advised = _advised(workspace)
+    if workspace.has_task() and advised is None:
         raise BadInput(
             f"{workspace.shown(workspace.root)}/task.yaml exists and is yours: nothing is guessed over it.",
             remedy=f"Edit it and run `tuneproof init --project {workspace.shown(workspace.root)}`, or choose "
@@ -80,6 +84,9 @@ def _from_pairs(workspace: Workspace, pairs: Path, said: tuple[str | None, str |
         guess = guess._replace(
             settings=(*guess.settings, Setting(name="data.encoding", value=encoding, origin="--encoding"))
         )
+    if advised is not None:
+        guess = guess._replace(settings=_said(guess.settings, advised))
+        workspace.replace_task(task_yaml(guess))
     workspace.write_task(task_yaml(guess))
     # What is left at its default stands in task.yaml; here it would hide what was found.
     found = [row for row in told(guess) if row[1] != "null" and not row[2].startswith("default")]
@@ -90,6 +97,26 @@ def _from_pairs(workspace: Workspace, pairs: Path, said: tuple[str | None, str |
         f"Wrote {workspace.shown(workspace.root)}/task.yaml: read it once; every choice is yours to change."
     )
     tell.line()
+
+
+def _advised(workspace: Workspace) -> PressureSection | None:
+    """Return what `advise` was told, if task.yaml is still as it left it: nobody has filled it in."""
+    path = workspace.root / TASK
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    try:
+        said = read_task_pressures(data, workspace.shown(path))
+    except BadInput:
+        return None
+    return said if data == blank_task_yaml(workspace.root.name, said).encode() else None
+
+
+def _said(guessed: Sequence[Setting], advised: PressureSection) -> tuple[Setting, ...]:
+    """Put what a person answered in place of what was guessed."""
+    answers = {f"pressures.{key}": value for key, value in advised.model_dump(exclude_defaults=True).items()}
+    told = (Setting(name=name, value=value, origin="tuneproof advise") for name, value in answers.items())
+    return (*(each for each in guessed if each.name not in answers), *told)
 
 
 def _check_encoding(rows: Rows, pairs: Path) -> None:

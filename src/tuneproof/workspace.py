@@ -121,6 +121,10 @@ class Workspace:
         if not path.exists():
             atomic_write(path, text.encode("utf-8"))
 
+    def replace_task(self, text: str) -> None:
+        """Write `task.yaml` over one that no person has filled in yet."""
+        atomic_write(self.root / TASK, text.encode("utf-8"))
+
     # Freshness
 
     def state(self, verb: str) -> State:

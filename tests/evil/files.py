@@ -109,7 +109,53 @@ ROWS_OF_JSON_LINES = [
         0,
         {1: "100 levels"},
     ),
-    Evil("a line of 50 MB", "p.jsonl", object_with('"' + "a" * 50_000_000 + '"') + b"\n" + B, 2),
+    Evil(
+        "a line of 50 MB",
+        "p.jsonl",
+        object_with('"' + "a" * 50_000_000 + '"') + b"\n" + B,
+        1,
+        {1: "too long a row: 50,000,025 characters, more than 1,000,000"},
+    ),
+    Evil(
+        "5 MB without an end",
+        "p.jsonl",
+        A + b"\n" + b'{"input":"' + b"a" * 5_000_000,
+        1,
+        {2: "too long a row: 5,000,010 characters"},
+    ),
+    Evil("5 MB of spaces are a blank line", "p.jsonl", b" " * 5_000_000 + b"\n" + A, 1),
+    Evil(
+        "as long as a row may be", "p.jsonl", object_with('"' + "a" * (1_000_000 - 25) + '"') + b"\n" + B, 2
+    ),
+    Evil(
+        "one character longer",
+        "p.jsonl",
+        object_with('"' + "a" * (1_000_000 - 24) + '"') + b"\n" + B,
+        1,
+        {1: "1,000,001 characters"},
+    ),
+    Evil("right to left signs", "p.jsonl", object_with('"\u202eabc\u202c\u2066d\u2069"'), 1),
+    Evil("zero-width signs", "p.jsonl", object_with('"a\u200bb\u200cc\u2060d\ufeffe"'), 1),
+    Evil(
+        "emoji joined by zero-width joiners", "p.jsonl", object_with('"👩\u200d👩\u200d👧 👋🏽 🏳️\u200d🌈"'), 1
+    ),
+    Evil("combining signs and old letters", "p.jsonl", object_with('"e\u0301 \U00012000 \uffff"'), 1),
+    Evil("a private letter and the replacement sign", "p.jsonl", object_with('"\ue000 \ufffd"'), 1),
+    Evil("a byte order mark twice", "p.jsonl", b"\xef\xbb\xbf" * 2 + A + b"\n" + B, 1, {1: "not JSON"}),
+    Evil("a file of NULs", "p.jsonl", b"\0" * 20 + b"\n" + A * 40, 0, {1: "NUL", 2: "more text"}),
+    Evil("infinity", "p.jsonl", object_with("Infinity") + b"\n" + A, 1, {1: "no number in JSON: Infinity"}),
+    Evil("minus 1e999", "p.jsonl", object_with("-1e999") + b"\n" + A, 1, {1: "large a number: -1e999"}),
+    Evil("a number too small to hold is 0", "p.jsonl", object_with("1e-999"), 1),
+    Evil("a number with a leading zero", "p.jsonl", object_with("007") + b"\n" + A, 1, {1: "not JSON"}),
+    Evil("an empty key", "p.jsonl", b'{"":"a","input":"b"}', 1),
+    Evil(
+        "a key twice, apart only in its form",
+        "p.jsonl",
+        '{"\u00e9":1,"e\u0301":2}'.encode(),
+        1,
+    ),
+    Evil("form feeds are letters", "p.jsonl", A + b"\n\x0c\n" + B, 2, {2: "not JSON"}),
+    Evil("an escape sequence for terminals", "p.jsonl", b"\x1b[31m" + A, 0, {1: "not JSON"}),
     Evil(
         "U+2028 in a string", "p.jsonl", object_with('"a\u2028b\u2029c\u0085d\u000be"'.replace("\v", " ")), 1
     ),
@@ -139,6 +185,8 @@ ROWS_OF_JSON = [
          {1: "U+D800"}),
     Evil("a row of 200 levels", "p.json", b"[" + object_with("[" * 200 + "]" * 200) + b"," + A + b"]", 1,
          {1: "too deeply"}),
+    Evil("a row of 2 MB", "p.json", b"[" + object_with('"' + "a" * 2_000_000 + '"') + b"," + A + b"]", 1,
+         {1: "too long a row"}),
     Evil("JSON Lines by another name", "p.json", A + b"\n1\n" + B, 2, {2: "a number"}),
 ]  # fmt: skip
 
@@ -165,6 +213,10 @@ ROWS_OF_CSV = [
     Evil("an invalid byte late in a row", "p.csv", b'input,output\n"a\n\xe4",x\n', 0,
          {2: "of line 2 of the row"}),
     Evil("a cell larger than the csv module likes", "p.csv", b"input,output\n" + b"a" * 200_000 + b",x\n", 1),
+    Evil("a cell of 2 MB", "p.csv", b"input,output\n" + b"a" * 2_000_000 + b",x\nb,y\n", 1,
+         {2: "too long a row: 2,000,002 characters"}),
+    Evil("2 MB after a quote that is never closed", "p.csv", b'input,output\na,x\n"b,' + b"yy\n" * 700_000, 1,
+         {3: "never closed (lines 3 to 700002"}),
     Evil("line separators are letters", "p.csv", "input,output\na\u2028b,x\x0by\x0c\x85\n".encode(), 1),
     Evil("a sep= line", "p.csv", b"sep=;\r\ninput;output\r\na,1;x\r\n;;\r\n", 1, {4: "3, not 2"}),
     Evil("semicolons", "p.csv", b"input;output\n1,5;x\n2;y;z\n", 1, {3: "3, not 2"}),

@@ -19,7 +19,9 @@ class Counted(NamedTuple):
     """How a base counts."""
 
     around: int
-    """Tokens of the system prompt and of the template's marks."""
+    """Tokens of the system prompt and of the template's marks, up to where the reply begins."""
+    end: int
+    """Tokens that end a reply: training puts them into the answer."""
     count: Callable[[str], int]
     """Tokens of a text by itself; within a chat a token or two may be joined otherwise."""
 
@@ -48,11 +50,14 @@ def cached_counter(section: TuningSection, system_prompt: str, cache: Path) -> C
 
     try:
         template = (folder / TEMPLATE_FILE).read_text(encoding="utf-8")
-        turns = [{str(k): str(v) for k, v in turn.items()} for turn in messages_for(system_prompt, _PROBE)]
-        chat = render_chat(template, turns)
+        chat = [{"role": t["role"], "content": t["content"]} for t in messages_for(system_prompt, _PROBE)]
+        asked = count(render_chat(template, chat))
+        answer = {"role": "assistant", "content": _PROBE}
+        answered = count(render_chat(template, [*chat, answer], opening=False))
     except (OSError, TemplateError):
         return None
-    return Counted(count(chat) - count(_PROBE), count)
+    probe = count(_PROBE)
+    return Counted(asked - probe, max(0, answered - asked - probe), count)
 
 
 def _ready_folder(section: TuningSection, cache: Path) -> Path | None:

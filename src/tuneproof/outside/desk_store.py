@@ -134,14 +134,16 @@ class DeskStore:
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._read() as db:
             db.execute("BEGIN IMMEDIATE")
+            written = False
             try:
                 yield db
                 db.execute("COMMIT")
-            except BaseException:
+                written = True
+            finally:
                 # Where even this fails, closing the connection rolls back.
                 with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
+                    if not written:
+                        db.execute("ROLLBACK")
 
 
 def _stale(what: str) -> StaleVersion:

@@ -21,29 +21,41 @@ const ODD = "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u00a0\\u00ad\\u034f\\u061c
 const HIDDEN = new RegExp(`(${ODD})\\1*`, "gu");
 const HIDDEN_AND_ENDS = new RegExp(`(${ODD})\\1*|^ +|(?<! ) +(?=\\n|$)`, "gu");
 
-function mark(run) {
+const MOST_MARKS = 1000; // beyond them the marks are plain text: tens of thousands of boxes take seconds to lay out
+
+const times = (count) => (count > 1 ? `×${count}` : "");
+
+function mark(run, plain) {
   const code = run.codePointAt(0);
   const count = run.length / String.fromCodePoint(code).length;
   const hex = "U+" + code.toString(16).toUpperCase().padStart(4, "0");
-  const made = el("span", "hid", (NAMES.get(code) ?? hex) + (count > 1 ? `×${count}` : ""));
+  const name = (NAMES.get(code) ?? hex) + times(count);
+  if (plain) return `⟦${name}⟧`;
+  const made = el("span", "hid", name);
   made.title = `${hex}, ${count} time${count > 1 ? "s" : ""}`;
   return made;
 }
 
-function markSpaces(run) {
-  const made = el("span", "space", "·".repeat(run.length));
+function markSpaces(run, plain) {
+  const dots = "·".repeat(run.length);
+  if (plain) return dots;
+  const made = el("span", "space", dots);
   made.title = `${run.length} space${run.length > 1 ? "s" : ""} at the end of a line`;
   return made;
 }
 
 // Appends `text` to `parent` with its hidden characters as marks; `lineEnds` marks spaces at the ends of lines too.
 export function show(parent, text, lineEnds = true) {
-  let from = 0;
+  let from = 0, marks = 0, plain = "";
   for (const found of text.matchAll(lineEnds ? HIDDEN_AND_ENDS : HIDDEN)) {
-    parent.append(text.slice(from, found.index), found[1] === undefined ? markSpaces(found[0]) : mark(found[0]));
+    const many = ++marks > MOST_MARKS;
+    const made = found[1] === undefined ? markSpaces(found[0], many) : mark(found[0], many);
+    const before = text.slice(from, found.index);
+    if (many) plain += before + made;
+    else parent.append(before, made);
     from = found.index + found[0].length;
   }
-  parent.append(text.slice(from));
+  parent.append(plain + text.slice(from));
 }
 
 export function fill(parent, text) {
