@@ -72,7 +72,7 @@ STORED = {
     "Pair": "A line of `imported.jsonl`; of `drafts.jsonl` where a teacher drafted the outputs.",
     "Provenance": "In `provenance.json`, beside the counts of `left_out`.",
     "DraftRow": "A line of `calls.jsonl`.",
-    "Decision": "A line of `events.jsonl`, and of what `review --export` writes; kept in `desk/desk.sqlite`.",
+    "Decision": "A line of `events.jsonl` and of `review --export`; kept in `desk/desk.sqlite`.",
     "DataReport": "The whole of `data_report.json`; `data_report.md` says it in words.",
     "Thaw": "The whole of `thaw.json`, where an earlier version was frozen.",
     "LeftOut": "A line of `left_out.jsonl`.",
@@ -89,9 +89,9 @@ STORED = {
 
 BESIDE = {
     "draft": "`provenance.json` holds the rest of the record, `left_out.jsonl` the rows that became no pair.",
-    "review": "`events.jsonl` holds each decision of the desk and `reviewed.jsonl` the pairs that go on. Where "
-    "an authority vouches, `events.jsonl` is one line: `kind`, `at`, `statement`, and number and hash of the "
-    "pairs, which are those of `2-drafts`.",
+    "review": "`events.jsonl` holds each decision of the desk and `reviewed.jsonl` the pairs that go on. "
+    "Where an authority vouches, `events.jsonl` is one line: `kind`, `at`, `statement`, and number and hash of "
+    "the pairs, which are those of `2-drafts`.",
     "freeze": "`train.jsonl`, `dev.jsonl` and `test.jsonl` hold the rows, `leaks.json` the leak report. A "
     "copy of each version's lock is kept in `locks/`.",
     "tune": "Beside it: the adapter's files, `chat_template.jinja`, `curves.csv` (a line an optimizer step), "

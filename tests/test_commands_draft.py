@@ -82,7 +82,7 @@ def test_the_ledger_is_the_sum_of_the_records(
     assert spent["calls"] == 40
     assert spent["settled_usd"] == pytest.approx(told_cost(made), abs=1e-9)
     run_spend(workspace.root, as_json=False)
-    assert "spent in 40 calls; " in capsys.readouterr().out
+    assert "spent, 40 calls in all; " in capsys.readouterr().out
 
 
 def test_another_run_asks_nothing_and_gives_the_same_drafts(tmp_path: Path, api: FakeApi) -> None:

@@ -43,8 +43,9 @@ def evil_card(number: int, text: str) -> Card:
     """A card all of whose texts are `text`."""
     near = (neighbour(1, pair_id=text, input=text, output=text + "x", similarity=0.9),)
     return card_of(
-        number, pair_id=f"{number}{text}"[:500], input=text, draft=text, output=text + " changed", flagged=True,
-        state="open", note=text, problems=(text,), source=text, twins=near, nearest=near, decided_by=text,
+        number, pair_id=f"{number}{text}"[:500], input=text, draft=text, output=text + " changed",
+        flagged=True, state="open", note=text, problems=(text,), source=text, twins=near, nearest=near,
+        decided_by=text,
         findings=(found(kind=text, excerpt=text),),
     )  # fmt: skip
 
@@ -125,7 +126,7 @@ ORDINARY = [
 
 
 def test_neither_does_what_the_desk_says_of_errors_batches_and_conflicts(browser: Browser) -> None:
-    strong = [text for text in payloads() if "onerror=" in text or "<script>" in text][::13]
+    strong = [text for text in payloads() if "onerror=" in text or "<script>" in text][::11]
     assert len(strong) >= 6
     for text in strong:
         desk = EvilDesk([evil_card(1, text)], text)
@@ -259,7 +260,8 @@ def rich_desk() -> MemoryDesk:
     )
     rich: dict[str, Any] = {
         "problems": ("no expression",), "findings": (found(),), "twins": near, "nearest": near,
-        "flagged": True, "note": "odd", "input": "a\u200bb  \nc", "draft": "mit OR x", "output": "mit OR bsd-new",
+        "flagged": True, "note": "odd", "input": "a\u200bb  \nc",
+        "draft": "mit OR x", "output": "mit OR bsd-new",
     }  # fmt: skip
     states: list[Any] = ["open", "accept", "fix", "delete"]
     return MemoryDesk([card_of(n, state=state, decided_by="Bo", **rich) for n, state in enumerate(states, 1)])

@@ -84,14 +84,14 @@ def test_twins_of_examples_and_quoted_inputs_never_reach_test_or_dev(seed: int, 
     assert {side[p.id] for p in chosen} == {"train"}
     assert SHOWN in split.lock.method
     assert (len(split.test.items), len(split.dev.pairs)) == (50, 10)
-    assert "test" in {sides(freeze(case(), reviewed(pairs)))[p.id] for p in pairs}
 
 
 def test_the_whole_group_of_a_shown_row_stays_in_train() -> None:
     pairs = singles(120)
     twins = [p.model_copy(update={"id": f"{p.id}-twin", "input": f"{p.input} x"}) for p in pairs[:60]]
     shown = [(p.input, p.output) for p in pairs[:60]]
-    assert "test" in {sides(freeze(case(), reviewed([*pairs, *twins])))[p.id] for p in twins}
+    before = sides(freeze(case(), reviewed([*pairs, *twins])))
+    assert "test" in {before[p.id] for p in twins}
     split = freeze(case(), reviewed([*pairs, *twins]), shown=shown)
     assert {sides(split)[p.id] for p in [*twins, *pairs[:60]]} == {"train"}
 
@@ -104,7 +104,9 @@ def test_too_many_shown_rows_are_refused_with_their_number() -> None:
 
 def test_a_grouping_that_let_a_twin_cross_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The layers do not trust the grouping: here it forgets everything but the first version's rules."""
-    short = [f"please refund my {a} {b}" for a in ("orders", "parcels", "shoes") for b in ("now", "nows")]
+    short = [
+        f"refund {a} {b}" for a in ("orders", "parcels", "shoes") for b in ("immediately", "immediatelys")
+    ]
     pairs = [Pair(id=f"x{i}", input=t, output="a", source="s") for i, t in enumerate(short)]
     good = freeze(case(), reviewed([*singles(90), *pairs]))
     assert CLOSER in good.lock.method
@@ -154,7 +156,9 @@ def old_lock(pairs: list[Pair], made: Case, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_split_frozen_under_older_rules_comes_out_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = [f"please refund my {a} {b}" for a in ("orders", "parcels", "shoes") for b in ("now", "nows")]
+    short = [
+        f"refund {a} {b}" for a in ("orders", "parcels", "shoes") for b in ("immediately", "immediatelys")
+    ]
     pairs = [Pair(id=f"x{i}", input=t, output="a", source="s") for i, t in enumerate(short)]
     pairs += singles(90)
     made = with_prompt(f"Answer. For example {pairs[20].input} is one.")

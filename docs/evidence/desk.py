@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,13 +104,12 @@ def quoted(argument: str) -> str:
 
 def advice(at: Path, lines: list[str]) -> None:
     """Ask for advice on the six cases of `docs/advise.md`."""
-    from advise_cases import CASES
-
+    page = (HERE.parent / "advise.md").read_text("utf-8")
     lines += ["## Advice on six cases, without any data", ""]
-    for number, answers in enumerate(CASES, 1):
-        (at / f"case-{number}.yaml").write_text(json.dumps(answers), "utf-8")
-        lines += ["```yaml", *(f"{key}: {json.dumps(value)}" for key, value in answers.items()), "```", ""]
-        run(at, lines, "advise", "--answers", f"case-{number}.yaml", keep=3, code=0)
+    for number, answers in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```", page), 1):
+        (at / f"case-{number}.yaml").write_text(answers, "utf-8")
+        lines += ["```yaml", answers.rstrip(), "```", ""]
+        run(at, lines, "advise", "--answers", f"case-{number}.yaml", keep=2, code=0)
 
 
 def notices_of(project: Path, to: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from tuneproof.pages import main_table
 from tuneproof.paid_calls import Paid
 from tuneproof.reply_shelf import forget_replies
 from tuneproof.scoring import normalise
-from tuneproof.shelves import take, take_case, take_split
+from tuneproof.shelves import drafts_file, take, take_case, take_drafts, take_split
 from tuneproof.steps import STEPS, Step, step_of
 from tuneproof.story import Outside, story
 from tuneproof.verdict_text import first_remedy
@@ -268,7 +268,8 @@ def run_step(
             if done == verb:
                 break
     step = step_of(verb)
-    tell.line(f"Made: {workspace.shown(workspace.folder(verb))}/{step.makes}")
+    makes = drafts_file(take_drafts(workspace).provenance) if verb == "draft" else step.makes
+    tell.line(f"Made: {workspace.shown(workspace.folder(verb))}/{makes}")
     if verb == "init":
         tell.line(take_case(workspace).paragraph)
     if verb == "judge":

@@ -219,7 +219,7 @@ def _tell_plan(
     tell.note(
         f"  {len(chosen):,} of {len(found.inputs):,} inputs, {len(requests) - len(new):,} of them paid for "
         f"already; teacher {ready.teacher.model} at {host_of_teacher(ready.teacher)}, price from "
-        f"{ready.price.source}; the rest costs at most {usd_words(most)} before repairs; "
+        f"{ready.price.source}; the rest costs at most {usd_words(most)} (worst case, no repairs); "
         f"cap {usd_words(ready.cap_usd)}"
     )
 

@@ -118,11 +118,11 @@ def run_spend(project: Path, *, as_json: bool) -> None:
 def spent_line(spent: Spent) -> str:
     """Say in one line how much of a cap is used."""
     open_calls = (
-        f" and {usd_words(spent.unsettled_usd)} at most for {spent.unsettled:,} calls whose cost is not known"
+        f" and {usd_words(spent.unsettled_usd)} at most for {spent.unsettled:,} of unknown cost"
         if spent.unsettled
         else ""
     )
     return (
-        f"{usd_words(spent.settled_usd)} spent in {spent.calls:,} calls{open_calls}; "
+        f"{usd_words(spent.settled_usd)} spent{open_calls}, {spent.calls:,} calls in all; "
         f"{usd_words(spent.left_usd)} of the cap of {usd_words(spent.cap_usd)} left"
     )

@@ -22,7 +22,7 @@ def choose(texts: Sequence[str], count: int, seed: int) -> tuple[int, ...]:
 
     TF-IDF of the words is clustered by k-means (Lloyd 1982, k-means++ start); then each cluster in turn gives
     one text: first the one nearest to its centre, then chance. Every cluster is hit, so a rare kind has more
-    places than its share: on made-up mails of three kinds two to three times as many.
+    places than its share: on made-up mails of three kinds two to four times as many.
 
     Args:
         texts: all of them.

@@ -11,7 +11,7 @@ from tuneproof.desk import Checks, Desk, read_desk
 from tuneproof.desk_exchange import export_decisions
 from tuneproof.desk_state import DeskView
 from tuneproof.outside.desk_store import DeskStore
-from tuneproof.outside.machine import now
+from tuneproof.outside.machine import exactly_now
 from tuneproof.scan import scan_text
 from tuneproof.workspace import Workspace
 from tuneproof.workspace_inputs import DESK
@@ -35,7 +35,7 @@ def open_desk(workspace: Workspace, case: Case, drafts: Drafts, problem_of: Call
     """
     store, task_file = DeskStore(desk_path(workspace)), case.task_file
     checks = Checks(problem_of, _scanned)
-    return OpenDesk(Desk(store, drafts, task_file.review, checks, now, task_file.split), store)
+    return OpenDesk(Desk(store, drafts, task_file.review, checks, exactly_now, task_file.split), store)
 
 
 def decided(workspace: Workspace, case: Case, drafts: Drafts) -> DeskView | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Serving, Verdict
 from tuneproof.commands_draft import draft_pairs
 from tuneproof.console import Tell
+from tuneproof.drafting import NOT_BEFORE_THE_CAP
 from tuneproof.forecast import detectable
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
 from tuneproof.outside.machine import now
@@ -245,11 +246,13 @@ def story(
 
 def _left_out(drafts: Drafts) -> str:
     """Say how many rows of the user's own file were left out, and why."""
+    capped = drafts.left_out.get(NOT_BEFORE_THE_CAP, 0)
+    rest = f"; {capped} {NOT_BEFORE_THE_CAP}" if capped else ""
     if not drafts.rejected:
-        return ""
+        return rest
     counts = Counter(row.reason.partition(": ")[0] for row in drafts.rejected)
     reasons = ", ".join(f"{count} × {reason}" for reason, count in counts.most_common(4))
-    return f"; {len(drafts.rejected)} left out ({reasons}): 2-drafts/left_out.jsonl"
+    return f"; {len(drafts.rejected)} left out ({reasons}): 2-drafts/left_out.jsonl{rest}"
 
 
 def _check_lock(workspace: Workspace, *, redo: bool) -> None:

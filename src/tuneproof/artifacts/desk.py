@@ -13,7 +13,7 @@ BATCH = 50
 """Pairs of a batch; the last may be shorter."""
 
 Kind = Literal["accept", "fix", "delete", "flag", "unflag", "undo", "again", "close"]
-"""`again` is the answer to a pair of a closed batch that was shown once more; `close` ends a batch."""
+"""`again` is another answer to a decided pair, shown once more or by another reviewer."""
 
 
 class Decision(Record):
@@ -81,7 +81,7 @@ class Card(Record):
     batch: int
     """Counted from 1."""
     position: int
-    """In the batch, counted from 1; pairs shown again come after the batch's own."""
+    """In the batch, counted from 1; pairs shown again are among the batch's own."""
     of: int
     """Cards of the batch, those shown again among them."""
     version: int

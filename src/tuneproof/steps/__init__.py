@@ -41,7 +41,7 @@ STEPS: tuple[Step, ...] = (
             "task.answer_pattern",
             "task.system_prompt",
         ),
-        "source → pairs with provenance",
+        "source, or inputs and a teacher → pairs with provenance",
     ),
     Step(
         3,

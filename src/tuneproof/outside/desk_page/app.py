@@ -28,10 +28,10 @@ INSTALL = 'pip install "tuneproof[desk]"'
 STATIC = {
     "/": ("page.html", "text/html"),
     "/desk.css": ("desk.css", "text/css"),
-    "/desk.js": ("desk.js", "text/javascript"),
-    "/draw.js": ("draw.js", "text/javascript"),
-    "/text.js": ("text.js", "text/javascript"),
     "/desk.svg": ("desk.svg", "image/svg+xml"),
+} | {
+    f"/{name}.js": (f"{name}.js", "text/javascript")
+    for name in ("desk", "draw", "kept", "link", "sight", "text")
 }
 """Path → file and type: nothing else of the disk can be asked for."""
 _STEPS: dict[str, Step] = {"here": "here", "next": "next", "previous": "previous", "open": "open"}

@@ -133,7 +133,7 @@ class _Log:
 
     def __call__(self, line: str) -> str:
         message = message_of(line)
-        self.counts.update(set(message.stripped))
+        self.counts.update(dict.fromkeys(message.stripped, 1))
         self.bare += not message.stripped
         return message.text
 

@@ -36,7 +36,8 @@ _PARTS = {
     "time": rf"(?:\[(?:{_ISO}|(?:{_DAY} )?{_MONTH} [ \d]\d {_CLOCK}(?: \d{{4}})?)\]"
     rf"|(?:ts|time|timestamp)=\"?(?:{_ISO})\"?|{_ISO}|{_DAY} {_MONTH} [ \d]\d {_CLOCK}(?: \d{{4}})?"
     rf"|{_CLOCK}(?!\S)|\[\s*\d+\.\d{{3,9}}\]|1[5-9]\d{{8}}(?:\.\d+)?(?!\S))",
-    "level": rf"(?:\[(?:[\w-]+:)?{_ANY_LEVEL}\s*\]|level=\"?{_ANY_LEVEL}\b\"?|(?:{_LEVEL})\b(?:\s*:|(?=\s|$)))",
+    "level": rf"(?:\[(?:[\w-]+:)?{_ANY_LEVEL}\s*\]|level=\"?{_ANY_LEVEL}\b\"?"
+    rf"|(?:{_LEVEL})\b(?:\s*:|(?=\s|$)))",
     "process or thread": rf"(?:\[(?:{_PID}|main|[\w.-]*[Tt]hread[\w.-]*|[\w.]+-\d+|[\w-]+-exec-\d+)\]"
     rf"|\({_PID}\)|pid=\d+|\d+(?= ---)|---)",
     "client": r"\[client [^\]]+\]",

@@ -1,6 +1,9 @@
 // Keys and buttons → decisions. Nothing is shown as saved before the server has said so.
 
-import { $, banner, drawCard, drawChange, drawNear, drawProblems, drawStanding, drawStrip, endRows, figures, size, summaryRows, theirs } from "./draw.js";
+import { $, drawCard, drawChange, drawNear, drawProblems, drawStanding, drawStrip, endRows, figures, size, summaryRows, theirs } from "./draw.js";
+import { forgetText, keepText, keptText, setSingleKeys, singleKeys } from "./kept.js";
+import { Refused, ask, say, sayGoodbye, where } from "./link.js";
+import { look, restartClock, secondsInSight } from "./sight.js";
 import { fill } from "./text.js";
 
 const KEPT_MS = 250;
@@ -18,53 +21,6 @@ let dropped = null;
 let conflict = null;
 let keepTimer = 0, checkTimer = 0;
 
-// ---- time in sight
-
-let inSight = 0, since = null;
-
-function look() {
-  if (document.visibilityState === "visible") since ??= performance.now();
-  else if (since !== null) { inSight += performance.now() - since; since = null; }
-}
-
-function restartClock() { inSight = 0; since = null; look(); }
-
-function secondsInSight() {
-  const now = since === null ? 0 : performance.now() - since;
-  return Math.min(86_400, Math.round((inSight + now) / 10) / 100);
-}
-
-// ---- the server
-
-class Refused extends Error {
-  constructor(status, said) { super(said.problem); this.status = status; this.said = said; }
-}
-
-async function ask(path, body) {
-  const options = body === undefined ? {} : {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-tuneproof-desk": "1" },
-    body: JSON.stringify(body),
-  };
-  let response;
-  try { response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(30_000) }); }
-  catch { lost("The desk does not answer, so nothing more is saved. Your text is kept in this browser. Is `tuneproof review` still running?"); throw new Refused(0, { problem: "no answer" }); }
-  let said = {};
-  try { said = await response.json(); } catch { said = { problem: `Status ${response.status}.`, remedy: "" }; }
-  if (response.status === 403) lost("This page belongs to an earlier run. Open the address that `tuneproof review` printed; your text is kept in this browser if the port is the same.");
-  else if (response.status < 500) lost("");
-  if (!response.ok) throw new Refused(response.status, said);
-  return said;
-}
-
-function lost(text) {
-  if (text === "" && $("lost").hidden) return;
-  if (text === "") say("The desk answers again. What you decided meanwhile was not saved: decide again.");
-  banner("lost", text);
-}
-
-function say(text) { $("status").textContent = text; }
-
 // Runs one exchange with the server at a time; a key pressed meanwhile does nothing.
 async function once(work) {
   if (busy) return;
@@ -72,7 +28,7 @@ async function once(work) {
   document.body.setAttribute("aria-busy", "true");
   try { await work(); }
   catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof Refused)) { say("The page failed, and nothing was saved. Reload it."); throw error; }
     if (error.status === 409 && error.said.card) meet(error.said.card);
     else if (error.status === 0) say("Not saved.");
     else say(`Not saved. ${error.said.problem} ${error.said.remedy ?? ""}`);
@@ -82,17 +38,16 @@ async function once(work) {
 
 // ---- text that is not sent yet
 
-const keptName = (c) => `tuneproof:unsent:${standing.reviewer}:${c.pair_id}`;
-
 function keep() {
   clearTimeout(keepTimer);
-  if (!card || !editing) return;
-  try { localStorage.setItem(keptName(card), $("fix").value); }
-  catch { say("This browser keeps no text: save before you leave."); }
+  if (card && editing && !keepText(standing.reviewer, card.pair_id, $("fix").value))
+    say("This browser keeps no text: save before you leave.");
 }
 
-function kept(c) { try { return localStorage.getItem(keptName(c)); } catch { return null; } }
-function forget(c) { clearTimeout(keepTimer); try { localStorage.removeItem(keptName(c)); } catch { /* nothing was kept */ } }
+function forget(about) {
+  clearTimeout(keepTimer);
+  forgetText(standing.reviewer, about.pair_id);
+}
 
 // ---- showing
 
@@ -114,7 +69,7 @@ function display(view, { focus = true, restore = true } = {}) {
   drawCard(card);
   drawOutput();
   restartClock();
-  const text = restore ? kept(card) : null;
+  const text = restore ? keptText(standing.reviewer, card.pair_id) : null;
   if (text !== null && text !== lines(card.output)) {
     edit(text);
     say("Unsent text restored. Ctrl+Enter saves it.");
@@ -221,8 +176,6 @@ function decide(kind, more) {
     await advance(view, `${word} u takes it back.`);
   });
 }
-
-const where = (step, pair) => `/api/view?step=${step}` + (pair ? `&pair=${encodeURIComponent(pair)}` : "");
 
 async function advance(view, word) {
   display(view, { focus: false, restore: false });
@@ -384,12 +337,14 @@ async function finished() {
   $("finish").focus();
 }
 
-async function finish() {
-  await ask("/api/do/leave", { finish: true });
-  over = true;
-  $("end-name").textContent = "Finished";
-  $("end").replaceChildren($("end-name"), "You can close this window.");
-  $("end-name").focus();
+function finish() {
+  return once(async () => {
+    await ask("/api/do/leave", { finish: true });
+    over = true;
+    $("end-name").textContent = "Finished";
+    $("end").replaceChildren($("end-name"), "You can close this window.");
+    $("end-name").focus();
+  });
 }
 
 // ---- keys
@@ -402,8 +357,6 @@ const KEYS = {
   c: () => (standing?.can_close ? once(openClose) : say("Decide every pair of the batch first.")),
 };
 const REPEATED = new Set(["n", "j", "p", "k", "ArrowRight", "ArrowLeft"]);
-const SINGLE = "tuneproof:single-keys";
-const singleKeys = () => { try { return localStorage.getItem(SINGLE) !== "off"; } catch { return true; } };
 
 function pressed(event) {
   if (event.isComposing || event.defaultPrevented) return;
@@ -445,16 +398,6 @@ const CLICKS = {
   take: takeTheirs, again: decideAgain,
 };
 
-function goodbye() {
-  keep();
-  if (over) return;
-  fetch("/api/do/leave", {
-    method: "POST", keepalive: true,
-    headers: { "content-type": "application/json", "x-tuneproof-desk": "1" },
-    body: JSON.stringify({ finish: false }),
-  }).catch(() => {});
-}
-
 // The standing alone: a card that changed under the reviewer's eyes would be decided unread.
 async function beat() {
   if (over || busy || document.visibilityState !== "visible" || !standing) return;
@@ -470,18 +413,21 @@ async function beat() {
 for (const [id, work] of Object.entries(CLICKS)) $(id).addEventListener("click", () => work());
 document.addEventListener("keydown", pressed);
 document.addEventListener("visibilitychange", () => { look(); keep(); });
-window.addEventListener("pagehide", goodbye);
+window.addEventListener("pagehide", () => {
+  keep();
+  if (!over) sayGoodbye();
+});
 $("fix").addEventListener("input", typed);
 $("strip").addEventListener("click", (event) => open(event.target.closest("[data-pair]")?.dataset.pair));
 $("conflict-box").addEventListener("cancel", (event) => { event.preventDefault(); decideAgain(); });
 $("single-keys").checked = singleKeys();
-$("single-keys").addEventListener("change", (event) => {
-  try { localStorage.setItem(SINGLE, event.target.checked ? "on" : "off"); } catch { /* then they stay on */ }
-});
+$("single-keys").addEventListener("change", (event) => setSingleKeys(event.target.checked));
 setInterval(beat, BEAT_MS);
 once(async () => {
-  const view = await ask(where("open"));
+  let view = await ask(where("open"));
+  const last = view.cells.at(-1);
+  if (!view.card && last) view = await ask(where("here", last.pair_id));
   say("a accepts, e edits, d deletes; ? shows every key.");
   await display(view);
-  if (view.standing.can_close && !view.card) await openClose();
+  if (view.standing.can_close) await openClose();
 });

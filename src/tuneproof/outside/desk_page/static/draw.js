@@ -32,8 +32,9 @@ export function drawStanding(s) {
   $("total").textContent = `${s.decided} of ${plural(s.total, "pair")}` + (s.flagged ? `, ${s.flagged} flagged` : "");
   const same = agreement(s.self_agreement);
   $("agreement").textContent = same && `with yourself: ${same}`;
+  document.title = s.done ? "Review · tuneproof" : `${s.in_batch}/${s.of_batch} · Review · tuneproof`;
   $("count").textContent = s.done ? "done" : `${s.in_batch}/${s.of_batch}`;
-  banner("alarm", s.alarm && `Slow down: ${s.alarm}`);
+  banner("alarm", s.alarm);
   banner("reminder", s.reminder);
   $("close").disabled = !s.can_close;
 }
@@ -151,7 +152,7 @@ export function summaryRows(s) {
   return [
     ["Pairs", String(s.pairs)],
     ["Accepted as drafted", `${s.accepted} (${percent(s.accept_rate)} of those whose draft was shown)`],
-    ["Fixed", s.fixed ? `${s.fixed}, ${percent(s.edit_share)} of the text on the mean` : "0"],
+    ["Fixed", s.fixed ? `${s.fixed}, ${percent(s.edit_share)} of the text on average` : "0"],
     ["Deleted", String(s.deleted)],
     ["Time a pair", `${seconds(s.median_seconds)} (median)`],
     ["Shown again", agreement(s.again) || "none"],
