@@ -90,7 +90,7 @@ STORED = {
 BESIDE = {
     "draft": "`provenance.json` holds the rest of the record, `left_out.jsonl` the rows that became no pair.",
     "review": "`events.jsonl` holds each decision of the desk and `reviewed.jsonl` the pairs that go on. "
-    "Where an authority vouches, `events.jsonl` is one line: `kind`, `at`, `statement`, and number and hash of "
+    "Where an authority vouches, `events.jsonl` is one line: `kind`, `at`, `statement`, number and hash of "
     "the pairs, which are those of `2-drafts`.",
     "freeze": "`train.jsonl`, `dev.jsonl` and `test.jsonl` hold the rows, `leaks.json` the leak report. A "
     "copy of each version's lock is kept in `locks/`.",

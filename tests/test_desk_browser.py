@@ -11,8 +11,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from browser import answer, chromium, drafts_of, errors_of, opened, press, real_desk, served, tab, text_of
-from tuneproof.artifacts.desk import Decision
+from browser import (
+    answer,
+    chromium,
+    drafts_of,
+    errors_of,
+    opened,
+    press,
+    real_desk,
+    served,
+    settled,
+    tab,
+    text_of,
+)
+from tuneproof.artifacts.desk import Decision, Wish
 from tuneproof.outside.desk_store import DeskStore
 
 
@@ -126,7 +138,14 @@ def test_a_draft_that_is_hidden_reaches_the_browser_after_the_answer_and_not_bef
         assert page.evaluate("document.activeElement.id") == "fix", "a asks for an answer"
         assert decisions(tmp_path) == ()
         page.keyboard.insert_text("answer of mine")
-        press(page, "Control+Enter")
+        page.keyboard.down("Control")
+        for _ in range(4):
+            page.keyboard.down("Enter")  # held down: the draft must still be seen
+            settled(page)
+        page.keyboard.up("Control")
+        page.keyboard.down("Enter")
+        page.keyboard.up("Enter")
+        settled(page)
         assert text_of(page, "#reveal-word").startswith("≠") and "edit distance" in text_of(
             page, "#change-name"
         )
@@ -139,6 +158,36 @@ def test_a_draft_that_is_hidden_reaches_the_browser_after_the_answer_and_not_bef
         assert "draft hidden" not in text_of(page, "#badges"), "what was seen stays seen"
         assert [event.blind for event in decisions(tmp_path)][:2] == [True, True]
         page.context.close()
+
+
+def test_pairs_shown_again_look_undecided_and_are_answered_by_the_same_keys(
+    browser: Browser, tmp_path: Path
+) -> None:
+    make = real_desk(tmp_path, drafts_of(51))
+    desk = make()
+    for pair_id, _ in desk.cards("Ann"):
+        desk.decide("Ann", Wish(pair_id=pair_id, kind="fix", version=0, output="answer decided before"))
+    desk.close("Ann", "all of them alike")
+    before = len(decisions(tmp_path))
+    with served(make) as here:
+        page = opened(browser, here.url)
+        assert text_of(page, "#count") == "0/6" and "all of them alike" in text_of(page, "#reminder")
+        ways, seen = (
+            [lambda: press(page, "a"), lambda: answer(page, "answer now"), lambda: press(page, "d")],
+            0,
+        )
+        while not page.locator("#close-box[open]").count():
+            again = text_of(page, "#badges") == "again"
+            assert again or text_of(page, "#badges") == ""
+            assert "decided before" not in text_of(page, "#output") and page.locator("#change").is_hidden()
+            ways[seen % 3 if again else 0]()
+            seen += again
+        press(page, "Escape", "End", "u")
+        page.context.close()
+    answers = [event for event in decisions(tmp_path)[before:] if event.kind == "again"]
+    assert len(answers) == 5
+    assert [event.output for event in answers[1:3]] == ["answer now", None]
+    assert (answers[0].output or "").startswith("answer ") and answers[0].output != "answer decided before"
 
 
 def test_unsent_text_survives_a_reload_and_a_new_server_and_nothing_is_called_saved_before_it_is(
@@ -229,8 +278,10 @@ def test_a_fix_that_is_accepted_stays_a_fix_and_keys_held_down_decide_once(
         press(page, "p", "a")
         assert [event.output for event in decisions(tmp_path)] == ["answer mended"] * 2
         page.keyboard.down("a")
+        settled(page)
         for _ in range(5):
             page.keyboard.down("a")  # as a key that is held repeats
+            settled(page)
         page.keyboard.up("a")
         press(page, "Shift")
         assert kinds(tmp_path) == ["fix", "fix", "accept"]

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from browser import CHANGES, DECIDE, LOOKS, WISH, MemoryDesk, Served, card_of, served
 from tuneproof.errors import BadInput, MissingPart, OutsideFailed
-from tuneproof.outside.desk_page.app import Presence, page_app
+from tuneproof.outside.desk_page.app import SCRIPTS, Presence, page_app
 from tuneproof.outside.desk_page.guard import Guard, new_keys
 from tuneproof.outside.desk_page.server import serve_desk
 
@@ -167,9 +167,8 @@ FORBIDDEN = [
 def test_the_script_makes_no_html_of_data_and_the_page_holds_no_script_or_style_of_its_own() -> None:
     static = files("tuneproof.outside.desk_page").joinpath("static")
     scripts = {f.name: f.read_text("utf-8") for f in static.iterdir() if f.name.endswith(".js")}
-    assert scripts.keys() == {"desk.js", "draw.js", "text.js"} and all(
-        len(s) > 1000 for s in scripts.values()
-    )
+    assert scripts.keys() == {f"{name}.js" for name in SCRIPTS}
+    assert sum(len(script) for script in scripts.values()) > 20_000
     for name, script in scripts.items():
         for word in FORBIDDEN:
             assert word not in script, f"{name} uses {word}"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from steps.test_freeze import case, reviewed, rows_of, sides, singles
 from tuneproof.artifacts import Pair, Split, SplitLock
 from tuneproof.errors import NotReady
-from tuneproof.steps.freeze import THAWED, freeze
-from tuneproof.thaw import earlier_than, pins, thaw, thaw_lines
+from tuneproof.steps.freeze import freeze
+from tuneproof.thaw import THAWED, earlier_than, pins, thaw, thaw_lines
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -109,6 +109,7 @@ def test_a_split_that_was_frozen_before_thawing_was_known_comes_out_as_it_was() 
     pairs = reviewed(singles(200))
     one, two = freeze(case(test=90), pairs).lock, freeze(case(test=50, version=2), pairs).lock
     assert THAWED not in two.method
+    assert thaw(two, pairs.pairs, [one]) is None, "nothing was kept, so nothing is said to be"
     assert freeze(case(test=50, version=2), pairs, frozen_before=two, thawed=[one]).lock == two
     assert freeze(case(test=50, version=2), pairs, thawed=[one]).lock != two
 

@@ -77,6 +77,10 @@ def review(  # noqa: PLR0913 - one parameter an option
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the page's address, and open no browser.")
     ] = False,
+    pair: Annotated[
+        str | None,
+        typer.Option("--pair", metavar="ID", help="Decide once more on one pair, in the terminal."),
+    ] = None,
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FILE", help="Write all decisions, as JSON Lines.")
     ] = None,
@@ -97,7 +101,7 @@ def review(  # noqa: PLR0913 - one parameter an option
     if reread is not None:
         run_reread(reread, seed, project, as_json=as_json)
         return
-    how = How(reviewer, tty=tty, port=port, browser=not no_browser, export=export, import_=import_)
+    how = How(reviewer, tty, port, not no_browser, pair, export, import_)
     run_review(project, how, again=again, as_json=as_json)
 
 

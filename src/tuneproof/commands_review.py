@@ -13,7 +13,7 @@ from tuneproof.artifacts.desk import Standing
 from tuneproof.commands import real, run_step
 from tuneproof.console import Tell
 from tuneproof.desk_exchange import Imported, export_decisions, import_decisions
-from tuneproof.desk_tty import review_tty
+from tuneproof.desk_tty import review_pair_tty, review_tty
 from tuneproof.errors import BadInput, MissingArtifact
 from tuneproof.making import Bench, Outside
 from tuneproof.outside.desk_keys import TerminalKeys
@@ -35,6 +35,8 @@ class How(NamedTuple):
     """Of the page; 0 takes a free one."""
     browser: bool = True
     """Open the page in the browser."""
+    pair: str | None = None
+    """Decide once more on this pair alone, in the terminal."""
     export: Path | None = None
     import_: Path | None = None
 
@@ -71,7 +73,10 @@ def run_review(
         _import(opened, how.import_, drafts, tell)
     else:
         reviewer = how.reviewer or getpass.getuser()
-        if not opened.desk.standing(reviewer).done:
+        if how.pair is not None:
+            keys = TerminalKeys(sys.stdin, tell.line)
+            review_pair_tty(opened.desk, reviewer, how.pair, keys, tell.line)
+        elif not opened.desk.standing(reviewer).done:
             _sit_down(opened, reviewer, how, tell)
         if _goes_on(case, opened.desk.standing(reviewer)):
             run_step("review", project, again=again, as_json=as_json, outside=outside)

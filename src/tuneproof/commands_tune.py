@@ -11,7 +11,7 @@ from tuneproof.extra_kinds import extra_names
 from tuneproof.extra_tunes import train_extras
 from tuneproof.making import Bench, Outside
 from tuneproof.reread import HEADER, reread, reread_lines, reread_table
-from tuneproof.shelves import take_case, take_split
+from tuneproof.shelves import take_case, take_reviewed, take_split
 from tuneproof.workspace import Workspace
 
 
@@ -46,6 +46,8 @@ def run_reread(count: int, seed: int, project: Path, *, as_json: bool) -> None:
     task_file = take_case(workspace).task_file
     rows = reread(take_split(workspace).train, count, seed)
     tell.table(HEADER, reread_table(rows), right=(0,))
-    for line in reread_lines(rows, count, source=task_file.data.source, version=task_file.split.version):
+    source, version = task_file.data.source, task_file.split.version
+    desk = take_reviewed(workspace).figures is not None
+    for line in reread_lines(rows, count, source=source, version=version, desk=desk):
         tell.line(line)
     tell.json([row.model_dump(mode="json") for row in rows])

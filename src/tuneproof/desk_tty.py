@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from tuneproof.artifacts.desk import BatchSummary, Card, Neighbour, Standing, Wish
 from tuneproof.desk import Conflict, Desk
-from tuneproof.errors import NotReady, TuneproofError
+from tuneproof.errors import BadInput, NotReady, TuneproofError
 from tuneproof.plots_style import visible
 
 HELP = """\
@@ -88,6 +88,42 @@ def review_tty(desk: Desk, reviewer: str, keys: Keys, out: Out) -> None:
             return
         card = _pressed(seat, card, key, keys.seconds() - began)
     out("All batches are closed. Next: tuneproof freeze")
+
+
+def review_pair_tty(desk: Desk, reviewer: str, pair_id: str, keys: Keys, out: Out) -> None:
+    """Let a reviewer decide once more on one pair of an open or closed batch: accept, fix, delete or flag it.
+
+    Args:
+        desk: what there is to decide.
+        reviewer: their name.
+        pair_id: which pair.
+        keys: what they press and write.
+        out: takes each line that they read.
+
+    Raises:
+        BadInput: there is no such pair in the open or the closed batches.
+    """
+    card = desk.card(reviewer, pair_id, step="here")
+    if card is None:
+        raise BadInput(
+            f"There is no pair {pair_id!r} in the open or the closed batches.",
+            remedy="Its id is the first column of `tuneproof review --reread 50`.",
+        )
+    _show(out, card)
+    out("a accept the draft, e fix, d delete, f flag; any other key leaves it as it is.")
+    seat, began = _Seat(desk, reviewer, keys, out), keys.seconds()
+    key = keys.key()
+    if key not in ("a", "e", "d", "f"):
+        out("Nothing was changed.")
+        return
+    wish = _wish(seat, card, key)
+    if wish is None:
+        out("Nothing was changed.")
+        return
+    seconds = min(86_400.0, keys.seconds() - began)
+    desk.decide(reviewer, wish.model_copy(update={"seconds": seconds}), driven=seat.driven)
+    if after := desk.card(reviewer, pair_id, step="here"):
+        _say_kept(out, card, after)
 
 
 def _pressed(seat: _Seat, card: Card, key: str, waited: float) -> Card | None:

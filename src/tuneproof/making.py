@@ -110,7 +110,7 @@ class Maker:
                 f"`tuneproof {self._only}` needs {step.folder}, which is {state.state} ({state.why}).",
                 remedy=f"tuneproof {verb} --project {self._workspace.shown(self._workspace.root)}",
             )
-        # A half made one goes on, also when it was begun with `again`; others stay until the new one is there.
+        # A half made one goes on, also when it was begun with `again`; others stay until the new is there.
         if state.state == "fresh" and step.in_folder:
             self._workspace.forget(verb)
         return self._made(verb, work, save, say)

@@ -46,7 +46,9 @@ def reread_table(rows: Sequence[SplitRow]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def reread_lines(rows: Sequence[SplitRow], asked: int, *, source: str, version: int) -> tuple[str, ...]:
+def reread_lines(
+    rows: Sequence[SplitRow], asked: int, *, source: str, version: int, desk: bool = False
+) -> tuple[str, ...]:
     """Return what to tell below the table.
 
     Args:
@@ -54,15 +56,18 @@ def reread_lines(rows: Sequence[SplitRow], asked: int, *, source: str, version: 
         asked: how many were asked for.
         source: `data.source`, where a pair is mended.
         version: `split.version`, which a mended pair raises.
+        desk: whether the pairs were decided on the review desk.
     """
     few = (f"Train has {len(rows)} pairs, so these are all of them.",) if asked > len(rows) else ()
-    return (*few, LOOK_FOR, _mend(source, version))
+    return (*few, LOOK_FOR, _mend(source, version, desk))
 
 
-def _mend(source: str, version: int) -> str:
+def _mend(source: str, version: int, desk: bool) -> str:
     where = (
-        f"write the pairs of 2-drafts/imported.jsonl to a file of your own, name it as data.source instead "
-        f"of {source}, and correct or delete the row there"
+        "decide on it once more (`tuneproof review --pair ID`)"
+        if desk
+        else "write the pairs of 2-drafts/imported.jsonl to a file of your own, name it as data.source "
+        f"instead of {source}, and correct or delete the row there"
         if source.startswith(BUNDLED)
         else f"correct or delete its row in {visible(source)}"
     )

@@ -13,6 +13,8 @@ from tuneproof.artifacts import Pair, SplitLock, SplitRow, canonical_json, row_h
 from tuneproof.artifacts.data_report import Moved, Thaw
 from tuneproof.errors import NotReady
 
+THAWED = "test rows of earlier versions stay test"
+"""In a lock's `method`, where that was so."""
 _FEW = 5
 """Changed rows that are no sign of renumbering."""
 _BESIDE = 3
@@ -110,13 +112,15 @@ def _refuse_renumbered(changed: Sequence[str], tested: int) -> None:
 
 
 def thaw(lock: SplitLock, pairs: Sequence[Pair], locks: Sequence[SplitLock]) -> Thaw | None:
-    """Say what became of the test rows of `locks` in the split of `lock`; None where there was none before.
+    """Say what became of the test rows of `locks` in the split of `lock`.
+
+    None where there was none before, or where `lock` was frozen before earlier tests were kept.
 
     Raises:
         NotReady: as `pins`.
     """
     before = earlier_than(locks, lock.version)
-    if not before:
+    if not before or THAWED not in lock.method:
         return None
     found = pins(pairs, before)
     return Thaw(

@@ -33,7 +33,7 @@ from tuneproof.leaks import later_layers, leak_report
 from tuneproof.prompt import prompts_hash
 from tuneproof.scan import PERSONAL, scan_text
 from tuneproof.statistics import minimum_detectable_gain
-from tuneproof.thaw import earlier_than, pins
+from tuneproof.thaw import THAWED, earlier_than, pins
 from tuneproof.twins import NEAR, groups
 
 METHOD = (
@@ -45,7 +45,6 @@ CLOSER = (
     f"{CHARS_ALIKE}, together"
 )
 SHOWN = "groups that an example or the prompt shows stay in train"
-THAWED = "test rows of earlier versions stay test"
 _LEAST_TRAIN, _LEAST_TEST = 10, 50
 _SHARES = (20, 10, 5)
 """The largest group that a part takes, as a fraction of it: the first that fills it."""
@@ -102,20 +101,13 @@ def freeze(
     _check_sizes(case, parts, rows, fixed)
     test, dev, train = parts
     leaks = leak_report(test, dev, train)
-    added = [
-        text
-        for text, holds in (
-            (CLOSER, joined),
-            (SHOWN, bool(fixed.held)),
-            (THAWED, bool(before) and rules.thawed),
-        )
-        if holds
-    ]
+    later = {CLOSER: joined, SHOWN: bool(fixed.held), THAWED: bool(before) and rules.thawed}
+    method = "; ".join([_method(case, reviewed, shares), *(text for text, holds in later.items() if holds)])
     split = Split(
         train=TrainSet(pairs=tuple(train)),
         dev=DevSet(pairs=tuple(dev)),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in test)),
-        lock=_lock(case, "; ".join([_method(case, reviewed, shares), *added]), parts),
+        lock=_lock(case, method, parts),
         leaks=leaks,
     )
     _check_leaks(leaks, by_template=rules.by_template)

@@ -25,14 +25,12 @@ Handler = Callable[["Request"], Awaitable["Response"]]
 Body = TypeVar("Body", bound=Record)
 
 INSTALL = 'pip install "tuneproof[desk]"'
+SCRIPTS = ("desk", "draw", "keys", "kept", "link", "sight", "text", "wish")
 STATIC = {
     "/": ("page.html", "text/html"),
     "/desk.css": ("desk.css", "text/css"),
     "/desk.svg": ("desk.svg", "image/svg+xml"),
-} | {
-    f"/{name}.js": (f"{name}.js", "text/javascript")
-    for name in ("desk", "draw", "kept", "link", "sight", "text")
-}
+} | {f"/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS}
 """Path → file and type: nothing else of the disk can be asked for."""
 _STEPS: dict[str, Step] = {"here": "here", "next": "next", "previous": "previous", "open": "open"}
 _SEEN_S = 45.0

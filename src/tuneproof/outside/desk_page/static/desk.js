@@ -2,9 +2,11 @@
 
 import { $, drawCard, drawChange, drawNear, drawProblems, drawStanding, drawStrip, endRows, figures, size, summaryRows, theirs } from "./draw.js";
 import { forgetText, keepText, keptText, setSingleKeys, singleKeys } from "./kept.js";
+import { listen } from "./keys.js";
 import { Refused, ask, say, sayGoodbye, where } from "./link.js";
 import { look, restartClock, secondsInSight } from "./sight.js";
 import { fill } from "./text.js";
+import { isMine, wishOf } from "./wish.js";
 
 const KEPT_MS = 250;
 const CHECK_MS = 400;
@@ -144,29 +146,15 @@ async function check() {
 
 const driven = () => navigator.webdriver === true;
 
-// A pair shown again is answered, not decided, until it has been: its kind is `again`, and no output is a deletion.
-function wish(kind, more = {}) {
-  const answer = card.again && card.state === "open" && ["accept", "fix", "delete"].includes(kind);
-  const output = answer && kind === "accept" ? { output: card.output } : {};
-  return { pair_id: card.pair_id, kind: answer ? "again" : kind, version: card.version, seconds: secondsInSight(), ...output, ...more };
-}
-
-// The same decision came to the disk already, and only its answer was lost on the way.
-function isMine(now, sent, kind) {
-  if (now.version !== sent.version + 1 || now.decided_by !== standing.reviewer) return false;
-  if (kind === "delete") return now.state === "delete";
-  return (kind === "accept" || kind === "fix") && now.state !== "open" && now.state !== "delete" && now.output === (sent.output ?? now.draft);
-}
-
 function decide(kind, more) {
   return once(async () => {
     const before = card;
-    const sent = wish(kind, more);
+    const sent = wishOf(before, kind, secondsInSight(), more);
     say("Saving…");
     let view;
     try { view = await ask("/api/do/decide", { wish: sent, driven: driven() }); }
     catch (error) {
-      if (error.status !== 409 || !error.said.card || !isMine(error.said.card, sent, kind)) throw error;
+      if (error.status !== 409 || !error.said.card || !isMine(error.said.card, sent, kind, standing.reviewer)) throw error;
       view = await ask(where("here", before.pair_id));
     }
     if (kind !== "flag" && kind !== "unflag") forget(before);
@@ -356,40 +344,16 @@ const KEYS = {
   Home: () => edge(false), End: () => edge(true), "?": () => $("help-box").showModal(),
   c: () => (standing?.can_close ? once(openClose) : say("Decide every pair of the batch first.")),
 };
-const REPEATED = new Set(["n", "j", "p", "k", "ArrowRight", "ArrowLeft"]);
+const EDITOR = { Save: () => save(), Escape: leaveEditor };
+const BOXES = {
+  "conflict-box": { t: takeTheirs, r: decideAgain },
+  "flag-box": { Save: () => flag("flag") },
+  "close-box": { Save: closeBatch },
+};
 
-function pressed(event) {
-  if (event.isComposing || event.defaultPrevented) return;
-  const save = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-  const box = document.querySelector("dialog[open]");
-  if (box) return inDialog(event, box, save);
-  if (event.target.closest("textarea")) {
-    if (save) act(event, saveEdit);
-    else if (event.key === "Escape") act(event, leaveEditor);
-    return;
-  }
-  if (event.ctrlKey || event.metaKey || event.altKey || over || !standing || standing.done) return;
-  if (event.key === "Escape" && editing) return act(event, leaveEditor);
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (!Object.hasOwn(KEYS, key) || (event.repeat && !REPEATED.has(key))) return;
-  if (singleKeys() || key === "?") act(event, KEYS[key]);
-}
-
-const saveEdit = () => save();
-
-function inDialog(event, box, save) {
-  if (box.id === "conflict-box") {
-    if (event.key === "t") act(event, takeTheirs);
-    if (event.key === "r") act(event, decideAgain);
-  }
-  if (save && box.id === "flag-box") act(event, () => flag("flag"));
-  if (save && box.id === "close-box") act(event, closeBatch);
-}
-
-function act(event, work) { event.preventDefault(); work(); }
-
+const BUTTONS = { accept: "a", edit: "e", delete: "d", undo: "u", flag: "f", previous: "p", next: "n", close: "c", help: "?" };
 const CLICKS = {
-  ...Object.fromEntries(Object.entries({ accept: "a", edit: "e", delete: "d", undo: "u", flag: "f", previous: "p", next: "n", close: "c", help: "?" }).map(([id, key]) => [id, KEYS[key]])),
+  ...Object.fromEntries(Object.entries(BUTTONS).map(([id, key]) => [id, KEYS[key]])),
   save, cancel: leaveEditor, on: goOn, finish,
   back: () => { $("fix").value = card.draft; typed(); $("fix").focus(); },
   "help-done": () => $("help-box").close(),
@@ -411,7 +375,7 @@ async function beat() {
 }
 
 for (const [id, work] of Object.entries(CLICKS)) $(id).addEventListener("click", () => work());
-document.addEventListener("keydown", pressed);
+listen({ page: KEYS, editor: EDITOR, boxes: BOXES, off: () => over || !standing || standing.done, editing: () => editing });
 document.addEventListener("visibilitychange", () => { look(); keep(); });
 window.addEventListener("pagehide", () => {
   keep();
