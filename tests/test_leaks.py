@@ -307,3 +307,10 @@ def test_four_in_five_planted_paraphrases_are_among_the_20_nearest() -> None:
     assert len(nearest) == 20
     hits = [c for c in nearest if c.test_id.replace("planted", "source") == c.other_id]
     assert len(hits) >= 0.8 * len(PARAPHRASES), [c.test_id for c in nearest]
+
+
+def test_rows_equal_but_for_numbers_share_a_group_also_where_their_answers_are_no_template() -> None:
+    texts, answers = ["order 12 mit", "order 13 mit"], ["mit", "zlib"]
+    assert group_rows(texts, answers, closer=False) == [0, 1]
+    assert group_rows(texts, answers) == [0, 0]
+    assert group_rows(texts, answers, by_template=False) == [0, 1], "there the number is the task"

@@ -84,14 +84,12 @@ def run_freeze(project: Path, *, again: bool, as_json: bool) -> None:
     if as_json:
         return
     workspace = Workspace(project)
-    report = workspace.parsed(
-        workspace.read("freeze", "data_report.json"), DataReport, workspace.folder("freeze")
-    )
-    made = workspace.made("freeze")
-    thawed = made is not None and any(ref.name == "thaw.json" for ref in made.files)
-    found = (
-        workspace.parsed(workspace.read("freeze", "thaw.json"), Thaw, workspace.folder("freeze"))
-        if thawed
-        else None
-    )
+    made, folder = workspace.made("freeze"), workspace.folder("freeze")
+    names = {ref.name for ref in made.files} if made else set()
+    if "data_report.json" not in names:  # frozen by a version that looked at less
+        return
+    report = workspace.parsed(workspace.read("freeze", "data_report.json"), DataReport, folder)
+    found = None
+    if "thaw.json" in names:
+        found = workspace.parsed(workspace.read("freeze", "thaw.json"), Thaw, folder)
     tell_data_report(report, Tell(), found)

@@ -20,7 +20,8 @@ from tuneproof.outside import machine
 from tuneproof.outside.files import atomic_write
 from tuneproof.paid_calls import CHARS_A_TOKEN, Paid, paid_calls, search_calls
 from tuneproof.reply_shelf import replies_of
-from tuneproof.shelves import take, take_case, take_drafts, take_split
+from tuneproof.review_desk import decided
+from tuneproof.shelves import kept_locks, take, take_case, take_drafts, take_split
 from tuneproof.statistics import minimum_detectable_gain
 from tuneproof.steps import STEPS, step_of
 from tuneproof.steps.draft import draft
@@ -142,7 +143,10 @@ def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Ca
         else draft(case, outside.sources, bench.pairs, bench.problem_of)
     )
     before = frozen_lock(workspace, outside, case.task_file)
-    return case, freeze(case, review(case, drafts), frozen_before=before)
+    leave_out = case.task_file.review.unreviewed == "leave out"
+    reviewed = review(case, drafts, decided(workspace, case, drafts), closed_only=leave_out)
+    shown, thawed = bench.examples(), kept_locks(workspace)
+    return case, freeze(case, reviewed, frozen_before=before, shown=shown, thawed=thawed)
 
 
 def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[str, float | None]]:
