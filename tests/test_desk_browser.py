@@ -316,6 +316,9 @@ def test_esc_drops_an_edit_and_e_brings_it_back_and_a_form_problem_shows_while_t
         press(page, "Control+Enter")
         assert "empty" in text_of(page, "#status") and page.locator("#editor").is_visible()
         assert decisions(tmp_path) == ()
+        page.keyboard.insert_text("typed and not wanted")
+        press(page, "Tab", "d", "p")
+        assert kinds(tmp_path) == ["delete"] and page.locator("#editor").is_hidden(), "it is not restored"
         page.context.close()
 
 

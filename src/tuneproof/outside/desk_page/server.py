@@ -7,6 +7,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneproof.errors import BadInput, MissingPart
@@ -71,6 +72,25 @@ async def _run(
             server.should_exit = True
         await asyncio.wait([serving], timeout=_LOOK_S)
     await serving
+
+
+def usual_port(wanted: int, path: Path) -> int:
+    """Return the port of the last time where it is free: a browser keeps unsent text by port.
+
+    Args:
+        wanted: what the user named; 0 for none.
+        path: where the last port was written.
+    """
+    if wanted or not path.is_file():
+        return wanted
+    text = path.read_text("utf-8", errors="replace").strip()
+    if not (text.isdecimal() and 1024 <= int(text) <= 65_535):
+        return 0
+    try:
+        _listening(int(text)).close()
+    except BadInput:
+        return 0
+    return int(text)
 
 
 def _listening(port: int) -> socket.socket:
