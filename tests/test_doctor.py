@@ -10,7 +10,7 @@ from tuneproof.outside.parts import PARTS, missing
 
 def test_every_part_has_a_line_that_agrees_with_what_the_steps_require(tmp_path: Path) -> None:
     found = {check.name: check for check in checks(tmp_path)}
-    assert {"tune", "data", "gguf", "api"} == PARTS.keys() and PARTS.keys() <= found.keys()
+    assert {"tune", "data", "gguf", "api", "desk"} == PARTS.keys() and PARTS.keys() <= found.keys()
     for part in PARTS:
         assert found[part].ok == (not missing(part))
         assert found[part].ok or found[part].remedy == f'pip install "tuneproof[{part}]"'
