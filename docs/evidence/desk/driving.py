@@ -73,6 +73,9 @@ def review_by_keyboard(project: Path, kept: Path) -> list[str]:
             else:
                 decide(page, now["card"], answers, kept)
         page.wait_for_selector("#end:not([hidden])", timeout=PATIENCE_MS)
+        until(
+            page, "() => document.activeElement.id === 'finish' && !document.body.hasAttribute('aria-busy')"
+        )
         page.screenshot(path=kept / "end.png")
         page.keyboard.press("Enter")
         process.wait(60)
