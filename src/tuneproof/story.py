@@ -106,7 +106,7 @@ def story(
         ),
         save=lambda a: put_reviewed(ws, a, decisions(ws) if a.figures else ""),
         load=lambda: take_reviewed(ws),
-        say=lambda a: f"{a.accepted} pairs go on: {a.statement}",
+        say=lambda a: f"{len(a.pairs)} pairs go on: {a.statement}",
     )
     yield "review"
 
