@@ -24,7 +24,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "freeze": (
         "Split", "SplitLock", "PartLock", "RowLock", "SplitRow", "Item", "LeakReport", "Twin", "DataReport",
         "Layer", "Crossing", "FoundCount", "FoundRow", "Contradiction", "RareLabel", "Lengths", "Bucket",
-        "Longest", "Thaw", "Moved",
+        "Longest", "Thaw", "Moved", "Resembled", "KeptRows", "KeptRow",
     ),
     "tune": ("Adapter", "BaseModelIdentity", "Setting", "FileRef"),
     "compare": (
@@ -74,6 +74,7 @@ STORED = {
     "DraftRow": "A line of `calls.jsonl`.",
     "Decision": "A line of `events.jsonl` and of `review --export`; kept in `desk/desk.sqlite`.",
     "DataReport": "The whole of `data_report.json`; `data_report.md` says it in words.",
+    "KeptRows": "The whole of `locks/split-vN.inputs.json`.",
     "Thaw": "The whole of `thaw.json`, where an earlier version was frozen.",
     "LeftOut": "A line of `left_out.jsonl`.",
     "SplitRow": "A line of `train.jsonl` or `dev.jsonl`.",

@@ -34,7 +34,7 @@ from tuneproof.outside.desk_store import DeskStore
 
 CHROMIUM = Path("/usr/bin/chromium")
 NONE = Agreement(n=0, equal=0, kappa=None, interval=None)
-CHANGES = ("decide", "undo", "check", "close", "leave")
+CHANGES = ("decide", "look", "undo", "check", "close", "leave")
 LOOKS = ("/", *(path for path in STATIC if path != "/"), "/api/view", "/api/summary", "/api/figures")
 WISH = {"pair_id": "p1", "kind": "accept", "version": 0, "seconds": 1.5}
 DECIDE = json.dumps({"wish": WISH, "driven": True}).encode()
@@ -146,7 +146,7 @@ class MemoryDesk:
             of_batch=len(states), decided=decided, total=len(states), accepted=states.count("accept"),
             fixed=states.count("fix"), deleted=states.count("delete"),
             flagged=sum(card.flagged for card in self.kept.values()),
-            median_seconds=4.2 if decided else None,
+            median_seconds=4.2 if decided else None, driven=False, waiting="",
             can_close=decided == len(states) and not self.closed, done=bool(self.closed), alarm="",
             reminder="" if decided else "Standards drift: read your last note first.", self_agreement=NONE,
         )  # fmt: skip

@@ -13,7 +13,7 @@ from compare_sample import DAY
 from fake_api import FakeApi
 from fakes import fake_outside, fake_task, label_of
 from tuneproof.artifacts import Drafts, EndpointSection
-from tuneproof.commands_draft import draft_pairs
+from tuneproof.commands_draft import Asking, draft_pairs
 from tuneproof.commands_terms import run_accept_terms
 from tuneproof.console import Tell
 from tuneproof.making import Bench
@@ -81,7 +81,7 @@ def impatient(section: EndpointSection, ledger: SpendLedger) -> Endpoint:
     return endpoint_for(section, Patience(calls=4, sleep=lambda _: None), ledger)
 
 
-def drafts_of(workspace: Workspace, tell: Tell | None = None) -> Drafts:
+def drafts_of(workspace: Workspace, tell: Tell | None = None, *, again: bool = False) -> Drafts:
     """Draft as the step does."""
     case = init(workspace.task_file())
     outside = fake_outside(workspace.root.parent)._replace(price_of=lambda section: price_of(section, DAY))
@@ -92,7 +92,7 @@ def drafts_of(workspace: Workspace, tell: Tell | None = None) -> Drafts:
         outside.sources,
         bench.pairs,
         bench.problem_of,
-        lambda: draft_pairs(workspace, outside, case, bench, tell, impatient),
+        lambda: draft_pairs(workspace, outside, case, bench, tell, Asking(impatient, again)),
     )
 
 

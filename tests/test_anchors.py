@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from steps.test_freeze import case, reviewed, singles
 from tuneproof.artifacts import SplitLock
@@ -15,6 +17,7 @@ from tuneproof.outside import anchors
 from tuneproof.outside.anchors import (
     anchor_by_key,
     anchor_in_git,
+    check_anchor,
     lock_bytes,
     signature_path,
     tag_name,
@@ -141,6 +144,41 @@ def test_a_repository_named_in_the_environment_is_not_meant(
     anchor_in_git(repository, lock)
     monkeypatch.delenv("GIT_DIR")
     assert verify_anchor(repository, lock).state == "holds"
+
+
+@pytest.mark.parametrize("name", ["a..b", "a...b", "a.lock", "a..lock", "a.", "a", "a.b.c", "0--_"])
+def test_every_name_of_a_case_gives_a_tag(repository: Path, lock: SplitLock, name: str) -> None:
+    named = lock.model_copy(update={"case": name})
+    assert anchor_in_git(repository, named).state == "holds"
+    assert verify_anchor(repository, named).state == "holds"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.from_regex(r"[a-b0-9][ab.lock_-]{0,9}", fullmatch=True), min_size=2))
+def test_no_two_cases_share_a_tag(lock: SplitLock, names: set[str]) -> None:
+    assert len({tag_name(lock.model_copy(update={"case": name})) for name in names}) == len(names)
+
+
+def test_a_repository_without_a_user_is_told_to_name_one(
+    repository: Path, tmp_path: Path, lock: SplitLock
+) -> None:
+    (tmp_path / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    with pytest.raises(OutsideFailed, match="git made no tag") as caught:
+        anchor_in_git(repository, lock)
+    assert "user.name" in caught.value.remedy and "first commit" not in caught.value.remedy
+
+
+def test_a_split_that_an_anchor_contradicts_is_refused(repository: Path, lock: SplitLock, key: Path) -> None:
+    assert check_anchor(repository, lock).state == "none"
+    anchor_in_git(repository, lock)
+    assert check_anchor(repository, lock).state == "holds"
+    with pytest.raises(LockBroken, match=r"anchored as version 1: the git tag .* holds sha256:") as caught:
+        check_anchor(repository, other(lock))
+    assert "new split.version" in caught.value.remedy
+    anchor_by_key(repository, lock, key)
+    signature_path(repository, lock).write_bytes(b"x")
+    with pytest.raises(LockBroken, match="not a signature of the lock"):
+        check_anchor(repository, lock)
 
 
 # Keys

@@ -19,6 +19,7 @@ from draft_sample import INPUT, PRICE, TERMS, answer, change, drafts_of, ready
 from fake_api import FakeApi, Seen
 from fakes import label_of
 from tuneproof.artifacts import Drafts
+from tuneproof.commands_draft import asked_as
 from tuneproof.commands_terms import LEDGER, run_spend
 from tuneproof.errors import BadInput, NotReady, OutsideFailed
 from tuneproof.outside.spend_costs import costs_by_request
@@ -188,8 +189,8 @@ def test_a_killed_run_goes_on_and_settled_replies_are_not_asked_for_again(tmp_pa
     twice = [sent for sent, count in counts.items() if count > 1]
     assert len(twice) <= task.concurrency
     assert max(counts.values()) <= 2
-    name = f"teacher at {api.address.removeprefix('http://')}, temperature 0.0"
-    assert sum(c.calls for c in costs_by_request(path, purpose="draft", model=name).values()) >= 150
+    costs = costs_by_request(path, purpose="draft", model=asked_as(task))
+    assert sum(cost.calls for cost in costs.values()) >= 150
 
 
 def test_at_the_cap_the_drafts_so_far_are_kept_and_a_higher_cap_goes_on(
@@ -247,7 +248,11 @@ def test_repeats_and_inputs_of_the_examples_are_not_drafted_and_bad_rows_stop_be
         "is an input of the examples": 1,
         "'input' is not a text": 1,
     }
-    assert [row.place for row in made.rejected] == ["in.jsonl:13"]
+    assert [(row.place, row.reason) for row in made.rejected] == [
+        ("in.jsonl:13", "'input' is not a text: it is int"),
+        ("in.jsonl:11", "repeats an input: that of in.jsonl:4"),
+        ("in.jsonl:12", "is an input of the examples: examples.jsonl:8"),
+    ]
 
 
 def test_drafted_pairs_never_take_the_path_of_labelled_ones(tmp_path: Path, api: FakeApi) -> None:

@@ -117,7 +117,8 @@ def test_decisions_travel_from_one_machine_to_another(tmp_path: Path, run: Run) 
     said = run("review", "--export", str(file), "--project", str(here))
     assert said.code == 0 and "Wrote 3 decisions" in said.out
     taken = run("review", "--import", str(file), "--project", str(there))
-    assert taken.code == 0 and taken.out.startswith("3 decisions taken over")
+    assert taken.code == 0 and taken.out.startswith("3 decisions taken over"), taken.err
+    assert "wrong in form" not in taken.out
     again = run("review", "--import", str(file), "--project", str(there))
     assert "0 decisions taken over" in again.out and "3 were here already" in again.out
 
@@ -131,7 +132,7 @@ def test_one_pair_of_a_closed_batch_is_decided_once_more_and_the_reread_says_how
         json.loads(line)["id"] for line in (project / "3-review" / "reviewed.jsonl").read_text().splitlines()
     ]
     said = run("review", "--pair", kept[0], "--project", str(project), keys="d")
-    assert said.code == 0 and "Card" in said.out, said.err
+    assert said.code == 0 and "Pair" in said.out, said.err
     left = [
         json.loads(line)["id"] for line in (project / "3-review" / "reviewed.jsonl").read_text().splitlines()
     ]
@@ -177,3 +178,42 @@ def test_a_review_before_a_draft_names_the_command_that_is_missing(tmp_path: Pat
         handle.write('{"id": "new", "input": "one more", "output": "mit"}\n')
     said = run("review", "--tty", "--project", str(project))
     assert said.code == 1 and "2-drafts is stale" in said.err and "tuneproof draft" in said.err
+
+
+@pytest.mark.parametrize(
+    "target", ["task.yaml", "pairs.jsonl", "desk/new.jsonl", "3-review/new.jsonl", "recorded/new.jsonl"]
+)
+def test_an_export_goes_over_nothing_that_the_project_uses(tmp_path: Path, run: Run, target: str) -> None:
+    project = project_of(tmp_path, run)
+    run("review", "--tty", "--project", str(project), keys="aq")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    said = run("review", "--export", str(project / target), "--project", str(project))
+    assert said.code == 1 and "which the project uses" in said.err and "--export decisions.jsonl" in said.err
+    assert {p: p.read_bytes() for p in before if p.suffix != ".sqlite-shm"} == {
+        p: data for p, data in before.items() if p.suffix != ".sqlite-shm"
+    }
+
+
+def test_an_export_replaces_an_earlier_export_and_no_other_file(tmp_path: Path, run: Run) -> None:
+    project = project_of(tmp_path, run)
+    run("review", "--tty", "--project", str(project), keys="aq")
+    file, other = tmp_path / "decisions.jsonl", tmp_path / "thesis.txt"
+    other.write_text("three years of work\n")
+    said = run("review", "--export", str(other), "--project", str(project))
+    assert said.code == 1 and "no earlier export" in said.err and other.read_text() == "three years of work\n"
+    assert run("review", "--export", str(file), "--project", str(project)).code == 0
+    run("review", "--tty", "--project", str(project), keys="aq")
+    said = run("review", "--export", str(file), "--project", str(project))
+    assert said.code == 0 and "Wrote 2 decisions" in said.out and len(file.read_text().splitlines()) == 2
+
+
+def test_a_user_without_a_name_is_asked_for_one(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    project = project_of(tmp_path, run)
+    monkeypatch.setattr("tuneproof.commands_review.getpass.getuser", nameless)
+    said = run("review", "--tty", "--project", str(project), keys="aq")
+    assert said.code == 1 and "--reviewer" in said.err and "Traceback" not in said.err

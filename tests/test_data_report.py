@@ -174,7 +174,8 @@ def test_an_older_split_that_leaks_by_a_later_rule_is_warned_of(monkeypatch: pyt
     split = freeze(case(), reviewed(pairs))
     report = data_report(case(), split, shown=Shown(prompt=f"As in: {split.test.items[0].input}"))
     assert "1 test rows leak by the layer 'shown'" in report.warnings[0]
-    assert "split.version" in report.warnings[0]
+    assert f"first {split.test.items[0].id!r}" in report.warnings[0]
+    assert "delete these pairs, and freeze under a higher split.version" in report.warnings[0]
 
 
 def test_the_bundled_case_is_clean_and_its_boilerplate_is_shown() -> None:

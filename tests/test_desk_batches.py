@@ -13,7 +13,7 @@ from desk_sample import close_all, made_desk, made_drafts
 from sample import sample_case
 from tuneproof.artifacts import Case, Drafts, TaskFile
 from tuneproof.artifacts.case import ReviewSection, SplitSection
-from tuneproof.desk_batches import Place, blind_ids, hash_order, interleaved, layout, pair_hash, shown_again
+from tuneproof.desk_batches import Place, hash_order, interleaved, layout, pair_hash, shown_again
 from tuneproof.desk_near import Nearness
 from tuneproof.outside.desk_store import DeskStore
 from tuneproof.steps.freeze import freeze
@@ -59,7 +59,25 @@ def test_drafts_that_come_later_move_no_pair_to_another_batch(tmp_path: Path) ->
     ("n", "share", "number"), [(500, 0.2, 30), (2000, 0.2, 80), (2000, 0, 0), (40, 1, 40)]
 )
 def test_at_least_30_of_the_future_test_are_answered_blind(n: int, share: float, number: int) -> None:
-    assert len(blind_ids(made_drafts(n).pairs, share, SplitSection())) == number
+    drafts = made_drafts(n)
+    plan = layout(drafts.pairs, places_of(drafts), ReviewSection(blind_share=share), SplitSection())
+    assert len(plan.blind) == number
+
+
+def test_of_a_group_the_pair_that_is_reviewed_first_is_blind_and_no_other() -> None:
+    drafts = made_drafts(60)
+    twins = [
+        pair.model_copy(update={"id": f"{pair.id}-{n}", "input": f"{pair.input} more{n}"})
+        for pair in drafts.pairs
+        for n in "abc"
+    ]
+    many = Drafts(provenance=drafts.provenance, pairs=(*drafts.pairs, *twins))
+    plan = layout(many.pairs, places_of(many), ReviewSection(blind_share=1), SplitSection())
+    groups = [plan.group_of[pair_id] for pair_id in plan.blind]
+    assert len(set(groups)) == len(groups) >= 25
+    for pair_id in plan.blind:
+        alike = [p for p in plan.pairs if plan.group_of[p] == plan.group_of[pair_id]]
+        assert len(alike) == 4 and alike[0] == pair_id, "the order of `pairs` is that of the review"
 
 
 @pytest.mark.parametrize(("n", "share"), [(400, 0.2), (1200, 0.5)])

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desk_sample import answer_batch, close_all, made_desk, made_drafts, ticking, wish
+from desk_sample import CHECKS, answer_batch, close_all, made_desk, made_drafts, ticking, wish
+from test_desk_batches import case_of
 from tuneproof.desk import Desk
 from tuneproof.desk_exchange import Imported, export_decisions, import_decisions
-from tuneproof.errors import BadInput
+from tuneproof.errors import BadInput, NotReady
+from tuneproof.steps.review import review
 
 DRAFTS = made_drafts(20)
 
 
 def take(desk: Desk, text: str) -> Imported:
-    return import_decisions(desk._store, text, "bo.jsonl", DRAFTS)
+    return import_decisions(desk._store, text, "bo.jsonl", desk.view().layout, CHECKS.problem_of)
 
 
 def two_desks(tmp_path: Path) -> tuple[Desk, Desk]:
@@ -109,19 +111,66 @@ def test_a_decision_on_another_draft_or_pair_is_refused_and_named(tmp_path: Path
     assert found.taken + found.agreed + len(found.conflicts) == 18
 
 
-def test_an_empty_desk_takes_everything_the_closes_too(tmp_path: Path) -> None:
+def test_after_a_lost_disk_the_decisions_come_back_and_each_batch_is_closed_by_a_note(tmp_path: Path) -> None:
     drafts = made_drafts(120)
     old = made_desk(tmp_path / "old", drafts, blind_share=0.2)
     card = old.card("Ana")
     assert card
     old.decide("Ana", wish(card, "flag", note="look again"))
     assert close_all(old, "Ana") == 3
-    old_figures = old.figures()
+    before = old.figures()
     new = made_desk(tmp_path / "new", drafts, blind_share=0.2)
-    found = import_decisions(new._store, export_decisions(old._store), "all.jsonl", drafts)
-    assert found.refused == () and found.taken == 130
-    assert new.figures() == old_figures and new.standing("Ana") == old.standing("Ana")
-    assert export_decisions(new._store) == export_decisions(old._store)
+    found = take(new, export_decisions(old._store))
+    assert (found.refused, found.taken, found.closes, found.malformed) == ((), 130, 3, ())
+    assert [event.kind for event in new._store.events()].count("close") == 0
+    standing = new.standing("Ana")
+    assert (standing.decided, standing.batch, standing.can_close) == (120, 1, True)
+    assert take(new, export_decisions(old._store)).repeated == 130
+    for batch in (1, 2, 3):
+        assert answer_batch(new, "Ana") == 0, "nothing has to be answered twice"
+        assert new.close("Ana", f"batch {batch} is as it was").batch == batch
+    after = new.figures()
+    assert (before.imported, after.imported) == (0, 120)
+    kept = {"self_agreement", "hidden", "hidden_equal", "shown", "shown_kept", "median_seconds"}
+    assert after.model_dump(include=kept) == before.model_dump(include=kept) and after.hidden == 30
+    assert new.flagged() == old.flagged()
+
+
+def test_a_forged_file_closes_nothing_and_is_believed_in_nothing_that_can_be_seen_here(
+    tmp_path: Path,
+) -> None:
+    desk = made_desk(tmp_path, DRAFTS)
+    plan = desk.view().layout
+    usual = {"at": "2026-01-01T00:00:00+00:00", "reviewer": "Ana", "batch": 1, "blind": True, "seconds": 9.0}
+    lines = [
+        usual | {"seq": n, "kind": "accept", "pair_id": p, "pair_sha256": plan.hashes[p], "output": "EVIL"}
+        for n, p in enumerate(plan.pairs, start=1)
+    ]
+    lines.append(usual | {"seq": 99, "kind": "close", "note": "all of it fine", "blind": False})
+    found = take(desk, "".join(json.dumps(line) + "\n" for line in lines))
+    assert (found.taken, found.closes, len(found.malformed)) == (20, 1, 20)
+    events = [event for event in desk._store.events() if event.kind != "flag"]
+    assert {(e.kind, e.blind, e.imported) for e in events} == {("fix", False, True)}
+    assert not desk.standing("Ana").done and desk.standing("Ana").flagged == 20
+    with pytest.raises(NotReady, match="not closed"):
+        review(case_of(DRAFTS), DRAFTS, desk.view())
+    desk.close("Bo", "closed by Bo here")
+    figures = desk.figures()
+    assert (figures.imported, figures.hidden, figures.batches[0].accepted) == (20, 0, 0)
+    statement = review(case_of(DRAFTS), DRAFTS, desk.view()).statement
+    assert "reviewed here" not in statement and "20 fixed" in statement
+    assert "of them 20 taken over from a file" in statement
+
+
+def test_a_later_answer_from_a_file_opens_a_closed_batch_until_it_is_closed_here(tmp_path: Path) -> None:
+    desk = made_desk(tmp_path / "a", DRAFTS)
+    close_all(desk, "Ana")
+    event = next(e for e in desk._store.events() if e.kind == "accept")
+    late = {"at": "2027-01-01T00:00:00+00:00", "output": "label-late", "kind": "fix", "seq": 1}
+    assert take(desk, json.dumps(event.model_dump(mode="json") | late) + "\n").taken == 1
+    assert (desk.standing("Ana").done, desk.standing("Ana").can_close) == (False, True)
+    desk.close("Ana", "took the later answer")
+    assert desk.standing("Ana").done and desk.figures().imported == 1
 
 
 @pytest.mark.parametrize(
@@ -133,6 +182,7 @@ def test_an_empty_desk_takes_everything_the_closes_too(tmp_path: Path) -> None:
         ({"reviewer": " "}, "reviewer"),
         ({"output": None}, "output: empty"),
         ({"at": "yesterday"}, "no time"),
+        ({"at": "2026-01-01T00:00:00"}, "no time"),
         ({"pair_id": ""}, "pair_id"),
         ({"extra": 1}, "extra"),
         ({"batch": 0}, "batch 0"),
@@ -163,10 +213,10 @@ def test_a_shown_again_answer_of_another_desk_stays_a_measure_of_its_reviewer(tm
     ana, bo = made_desk(tmp_path / "a", drafts), made_desk(tmp_path / "b", drafts)
     answer_batch(ana, "Ana")
     close_all(bo, "Bo")
-    import_decisions(ana._store, export_decisions(bo._store), "bo.jsonl", drafts)
+    take(ana, export_decisions(bo._store))
     close_all(ana, "Ana")
     figures = ana.figures()
-    assert figures.between.n == 50
+    assert figures.between.n == 50 and figures.imported == 70
     assert figures.self_agreement.n >= 10
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from desk_sample import answer_batch, close_all, made_desk, made_drafts, wish
 from tuneproof.artifacts.desk import Decision
-from tuneproof.desk_figures import agreement, alarm_of, edit_share, newcombe
+from tuneproof.desk_figures import agreement, alarm_of, edit_share
+from tuneproof.statistics import newcombe, wilson
 
 
 def test_kappa_is_what_it_is_by_hand() -> None:
@@ -21,11 +22,34 @@ def test_kappa_is_what_it_is_by_hand() -> None:
     found = agreement(twice)
     assert (found.n, found.equal) == (50, 35)
     assert found.kappa == pytest.approx(0.4)
-    error = (0.7 * 0.3 / (50 * 0.5**2)) ** 0.5
-    assert error == pytest.approx(0.1296, abs=1e-4)
+    # Wilson's interval of 35/50 by its formula, put through (x − .5) / .5
+    z = 1.959964
+    centre = (0.7 + z**2 / 100) / (1 + z**2 / 50)
+    half = z * (0.7 * 0.3 / 50 + z**2 / (4 * 50**2)) ** 0.5 / (1 + z**2 / 50)
     assert found.interval is not None
-    assert found.interval.low == pytest.approx(0.4 - 1.959964 * error, abs=1e-6)
-    assert found.interval.high == pytest.approx(0.4 + 1.959964 * error, abs=1e-6)
+    assert found.interval.low == pytest.approx((centre - half - 0.5) / 0.5, abs=1e-6)
+    assert found.interval.high == pytest.approx((centre + half - 0.5) / 0.5, abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
+@example([("a", "a"), ("b", "b"), ("c", "c")])
+@example([("a", "b"), ("b", "a")])
+def test_the_interval_of_kappa_holds_it_and_is_never_a_point(twice: list[tuple[str, str]]) -> None:
+    found = agreement(twice)
+    if found.kappa is None:
+        assert found.interval is None
+        return
+    assert found.interval is not None
+    low, high = found.interval.low, found.interval.high
+    assert -1 <= low <= max(found.kappa, -1) + 1e-9 and found.kappa <= high + 1e-9 <= 1 + 2e-9
+    assert high - low > 0.02 or high == low == -1
+
+
+def test_three_equal_answers_of_three_are_no_certainty() -> None:
+    found = agreement([("a", "a"), ("b", "b"), ("c", "c")])
+    assert found.kappa == 1 and found.interval is not None
+    assert found.interval.low == pytest.approx((wilson(3, 3).low - 1 / 3) / (2 / 3))
+    assert (round(found.interval.low, 2), found.interval.high) == (0.16, 1.0)
 
 
 def test_kappa_equals_statsmodels_where_all_answers_are_of_few_kinds() -> None:
@@ -182,3 +206,18 @@ def test_figures_count_closed_batches_only_and_name_what_a_program_did(tmp_path:
     assert figures.driven and [batch.driven for batch in figures.batches] == [False, True, False]
     assert figures.batches[1].edit_share == pytest.approx(5 / 12, abs=0.15)
     assert figures.reviewers == ("Ana",) and figures.left_unreviewed == 0
+
+
+def test_a_first_answer_that_a_program_gave_counts_as_a_programs_even_when_a_person_decided_since(
+    tmp_path: Path,
+) -> None:
+    desk = made_desk(tmp_path, made_drafts(30), blind_share=1)
+    card = desk.card("Ana")
+    assert card
+    desk.decide("Ana", wish(card, "fix", "label-1"), driven=True)
+    desk.undo("Ana")
+    answer_batch(desk, "Ana")
+    desk.close("Ana", "one by a program")
+    figures = desk.figures()
+    assert figures.hidden == 30 and figures.driven and not figures.batches[0].driven
+    assert desk.standing("Ana").driven and not desk.standing("Bo").driven

@@ -371,7 +371,7 @@ def test_progress_pace_and_the_next_key_are_said(browser: Browser, tmp_path: Pat
         press(page, "a")
         assert text_of(page, "#status") == "Accepted: pair 1. u takes it back."
         assert text_of(page, "#count") == "1/4" and text_of(page, "#total") == "1 of 4 pairs"
-        assert re.fullmatch(r"[\d.]+ s a pair, about \d+ s left", text_of(page, "#pace"))
+        assert re.fullmatch(r"[\d.]+ s a pair by a program, about \d+ s left", text_of(page, "#pace"))
         assert [c.inner_text() for c in page.locator(".cell").all()] == ["✓", "", "", ""]
         press(page, "n", "n", "n")
         assert text_of(page, "#status") == "This is the last pair."

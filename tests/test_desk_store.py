@@ -25,7 +25,7 @@ from tuneproof.artifacts.desk import Decision
 from tuneproof.desk_batches import hash_order
 from tuneproof.errors import BadInput, OutsideFailed
 from tuneproof.outside import desk_store
-from tuneproof.outside.desk_store import DeskStore, StaleVersion
+from tuneproof.outside.desk_store import DeskStore, DraftsChanged, StaleVersion, desk_mark
 
 WRITER = Path(__file__).with_name("desk_writer.py")
 
@@ -334,3 +334,29 @@ def test_new_pairs_come_after_all_others_and_a_changed_draft_keeps_its_place(pat
     )
     assert {p.pair_id: p.pair_sha256 for p in more}["a3"] == "2"
     assert [p.pair_id for p in more[20:]] == sorted((f"a{i}" for i in range(20, 40)), key=hash_order)
+
+
+@pytest.mark.parametrize("content", [b"", "wal"])
+def test_a_file_that_a_kill_left_without_tables_is_an_empty_desk(path: Path, content: bytes | str) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    if content == "wal":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+        db.close()
+    assert desk_mark(path) == ""
+    store = DeskStore(path)
+    assert store.events() == () and desk_mark(path) == ""
+    store.append(decision("a"))
+    assert desk_mark(path).startswith("sha256:")
+
+
+def test_an_event_on_a_draft_that_was_made_anew_is_refused_and_leaves_no_trace(path: Path) -> None:
+    store = DeskStore(path)
+    store.arrange([("a", "old"), ("b", "old")])
+    DeskStore(path).arrange([("a", "new"), ("b", "old")])
+    with pytest.raises(DraftsChanged, match="drafts have changed"):
+        store.append(decision("a"), drafted={"b": "old", "a": "old"})
+    assert store.events() == ()
+    store.append(decision("b"), drafted={"b": "old"})
+    assert len(store.events()) == 1

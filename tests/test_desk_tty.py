@@ -72,7 +72,7 @@ def test_undo_flag_help_moves_and_unknown_keys(tmp_path: Path) -> None:
     said = sat(desk, Hands("?zuafpnnnnno suq", lines=["ask Bo"]))
     assert HELP in said and "Nothing of yours to undo in this batch." in said
     assert any(line.startswith("No such key: z") for line in said)
-    assert "This is the last card." in said
+    assert "This is the last pair." in said
     assert kinds(desk) == ["accept", "flag", "undo"]
     assert any(line.startswith("Batch 1: 1 decided, 1 accepted") for line in said)
 

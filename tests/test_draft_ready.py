@@ -95,7 +95,7 @@ def test_terms_are_acknowledged_once_by_name_and_for_this_teacher_alone(
     run_accept_terms(workspace.root, "Ada", as_json=False)
     lines = (workspace.root / "terms.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == 1
-    assert set(json.loads(lines[0])) == {"teacher", "host", "url", "at", "by"}
+    assert set(json.loads(lines[0])) == {"teacher", "host", "path", "provider", "url", "at", "by"}
     assert json.loads(lines[0])["by"]
     change(workspace, "drafting", teacher={"model": "other", "base_url": f"{api.address}/v1", "price": PRICE})
     with pytest.raises(NotReady, match=r"The terms of other at .* are not acknowledged yet"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from compare_sample import Quiet
 from tuneproof.artifacts import Reply
-from tuneproof.drafting import UNUSABLE, Cost, Drafted, Rules, Teacher, draft_all, tidied
+from tuneproof.drafting import UNUSABLE, Cost, Drafted, Rules, Teacher, draft_all
 from tuneproof.errors import OutsideFailed
 from tuneproof.request import Request
 from tuneproof.spend import SpendCapReached, Spent
@@ -93,7 +92,8 @@ class Ledger:
             "kept": lambda request: self.replies.get(request.sha256),
             "costs": lambda: {sha: Cost(0.25 * n, n) for sha, n in self.asked.items()},
             "progress": Quiet(),
-            "standing": lambda: "$1 used",
+            "standing": lambda _: "$1 used",
+            "stopping": lambda _: None,
             "calls": 4,
         }
         return Teacher(**(values | how))
@@ -220,37 +220,33 @@ def test_a_reply_that_is_no_output_is_told_and_never_becomes_a_pair(fields: Any,
     assert ledger.asked.total() == 2, "nothing to repair"
 
 
-TIDY = [
-    ("  mit \r\n", "mit"),
-    ("```\nmit\n```", "mit"),
-    ("```json\n{\"a\": 1}\n```", '{"a": 1}'),
-    ("a\r\nb", "a\nb"),
-    ("see ```x``` here", "see ```x``` here"),
-    ("``` ```", "``` ```"),
-]  # fmt: skip
+def test_again_asks_for_empty_and_cut_replies_alone_and_never_loses_one() -> None:
+    ways = {
+        "text 0": {"text": ""},
+        "text 1": {"finish": "length"},
+        "text 2": {"text": "no", "finish": "refused"},
+    }
 
+    def answer(request: Request) -> Reply:
+        text = request.messages[41]["content"].split("\n")[1]
+        return reply_of(request, **ways.get(text, {}))
 
-@pytest.mark.parametrize(("text", "output"), TIDY)
-def test_white_space_and_a_code_fence_are_no_part_of_an_output(text: str, output: str) -> None:
-    assert tidied(text, Rules(is_label)) == output
-
-
-def test_json_is_written_as_imported_json_is_and_doubtful_json_stays() -> None:
-    rules = Rules(is_label, compact_json=True)
-    assert tidied('{ "b": [1, 2],\n "a": "ä" }', rules) == '{"b":[1,2],"a":"ä"}'
-    for text in ('{"a": 1, "a": 2}', "NaN", '{"a": NaN}', "{broken", '"text"', "3"):
-        assert tidied(text, rules) == text
-    deep = "[" * 100_000
-    assert tidied(deep, rules) == deep
-
-
-@settings(max_examples=50)
-@given(
-    st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
-)
-def test_tidying_json_keeps_its_value(value: Any) -> None:
-    text = json.dumps(value, indent=2)
-    assert json.loads(tidied(text, Rules(is_label, compact_json=True))) == value
+    ledger = Ledger(answer)
+    assert [row.problem for row in drafted(ledger, 5).rows] == ["was cut at the limit of 16 tokens", "", ""]
+    before = Counter(ledger.asked)
+    assert len(drafted(ledger, 5).pairs) == 3 and ledger.asked == before
+    again = ledger.teacher(again=True)
+    for cap, failing in ((sum(before.values()), {}), (None, {"text": "", "finish": "failed"})):
+        ledger.cap = cap
+        ways |= dict.fromkeys(("text 0", "text 1"), failing)
+        made = draft_all(inputs(5), prompt(), again, Rules(is_label))
+        assert [pair.input for pair in made.pairs] == ["text 1", "text 3", "text 4"]
+    ways.pop("text 0"), ways.pop("text 1")
+    ledger.replies = {sha: reply for sha, reply in ledger.replies.items() if reply.finish != "failed"}
+    made = draft_all(inputs(5), prompt(), ledger.teacher(again=True), Rules(is_label))
+    assert [pair.input for pair in made.pairs] == ["text 0", "text 1", "text 3", "text 4"]
+    refused = prompt().request(inputs(3)[2]).sha256
+    assert ledger.asked[refused] == 1
 
 
 def test_what_an_earlier_run_paid_for_is_not_asked_again_but_failures_are() -> None:
@@ -349,8 +345,12 @@ def test_an_error_or_ctrl_c_stops_what_was_not_begun() -> None:
             return reply_of(request)
 
         ledger.answer = answer
+        waited: list[int] = []
+        teacher = ledger.teacher(stopping=waited.append)
         with pytest.raises(type(error)):
-            drafted(ledger, 200)
+            draft_all(inputs(200), prompt(), teacher, Rules(is_label))
+        assert all(0 <= calls < 8 for calls in waited)
+        assert len(waited) == isinstance(error, KeyboardInterrupt)
         assert 5 <= ledger.asked.total() <= 5 + 2 * 4
 
 

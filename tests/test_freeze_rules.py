@@ -174,3 +174,80 @@ def test_a_split_frozen_under_older_rules_comes_out_as_it_was(monkeypatch: pytes
 
 def test_where_no_later_rule_changed_anything_the_method_is_told_as_before() -> None:
     assert freeze(case(), reviewed(singles(90))).lock.method == METHOD
+
+
+# Sizes that are not named
+
+
+def unnamed(**named: int) -> Case:
+    made = case()
+    fields = made.task_file.model_dump() | {"split": named}
+    return made.model_copy(update={"task_file": type(made.task_file).model_validate(fields)})
+
+
+@pytest.mark.parametrize("groups_of", [1, 11], ids=["single rows", "short of the wanted size"])
+def test_a_split_of_the_sizes_that_were_usual_once_comes_out_as_it_was(groups_of: int) -> None:
+    pairs = [p.model_copy(update={"group": f"g{i // groups_of}"}) for i, p in enumerate(singles(770))]
+    lock = freeze(case(test=200, dev=100), reviewed(pairs)).lock
+    assert (len(lock.test.rows) == 200) is (groups_of == 1)
+    frozen = 0
+    for named in ({}, {"test": 200}, {"dev": 100}):
+        assert freeze(unnamed(**named), reviewed(pairs), frozen_before=lock).lock == lock
+        frozen += 1
+    assert frozen == 3
+    assert len(freeze(unnamed(), reviewed(pairs)).test.items) < 170, "a new one follows the number of pairs"
+    with pytest.raises(LockBroken, match="train, dev"):
+        freeze(unnamed(dev=60), reviewed(pairs), frozen_before=lock)
+
+
+@pytest.mark.parametrize("count", [700, 1500])
+def test_a_split_of_computed_sizes_comes_out_as_it_was(count: int) -> None:
+    pairs = reviewed(singles(count))
+    lock = freeze(unnamed(), pairs).lock
+    assert freeze(unnamed(), pairs, frozen_before=lock).lock == lock
+    with pytest.raises(LockBroken):
+        freeze(unnamed(), reviewed([*pairs.pairs, *singles(3, seed=9)]), frozen_before=lock)
+
+
+def test_one_large_source_file_is_named_with_what_to_do() -> None:
+    pairs = [p.model_copy(update={"group": ("faq.md", "a.md")[i > 100]}) for i, p in enumerate(singles(150))]
+    with pytest.raises(NotReady, match=r"has 101 rows, 101 of them of 'faq\.md'") as caught:
+        freeze(case(), reviewed(pairs))
+    assert "one source file, whose rows stay together" in caught.value.problem
+    assert "cut a large source file" in caught.value.remedy
+
+
+# What is shown later
+
+
+@pytest.mark.parametrize("first_shown", [0, 1], ids=["no example at first", "an example at first"])
+def test_a_test_row_that_is_shown_later_is_refused_by_name(first_shown: int) -> None:
+    pairs = singles(120)
+    other = [(p.input, p.output) for p in singles(first_shown, seed=77)]
+    split = freeze(case(), reviewed(pairs), shown=other)
+    assert (SHOWN in split.lock.method) is bool(first_shown)
+    item, trained = split.test.items[3], split.train.pairs[0]
+    prompt = case().task_file.task.system_prompt
+    tried = 0
+    for made, shown in (
+        (case(), [(f"{item.input} now", item.output)]),
+        (with_prompt(prompt, conventions=f"For {item.input} say mit."), []),
+    ):
+        with pytest.raises(NotReady, match=rf"^'{item.id}' is a test row, and '{item.id}' is") as caught:
+            freeze(made, reviewed(pairs), frozen_before=split.lock, shown=[*other, *shown])
+        assert "higher split.version" in caught.value.remedy
+        tried += 1
+    assert tried == 2
+    # A training row may be shown, and an example may go again: the split is the same.
+    shown = [*other, (trained.input, trained.output)]
+    assert freeze(case(), reviewed(pairs), frozen_before=split.lock, shown=shown).lock == split.lock
+    assert freeze(case(), reviewed(pairs), frozen_before=split.lock).lock == split.lock
+
+
+def test_the_rule_is_named_wherever_something_is_shown_even_if_it_held_nothing() -> None:
+    pairs = reviewed(singles(90))
+    shown = [("quite another text", "mit")]
+    prompt = case().task_file.task.system_prompt
+    assert SHOWN in freeze(case(), pairs, shown=shown).lock.method
+    assert SHOWN in freeze(with_prompt(prompt, conventions="Lower case."), pairs).lock.method
+    assert SHOWN not in freeze(case(), pairs).lock.method

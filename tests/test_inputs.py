@@ -107,6 +107,62 @@ def test_an_id_that_two_inputs_share_is_told_and_a_repeat_is_counted(tmp_path: P
     assert [(each.id, each.text) for each in found.inputs] == [("a", "one"), ("c", "three")]
     assert told(found) == ["a.jsonl:2: its id occurs twice: 'a' is also the id of a.jsonl:1"]
     assert found.repeats == 2
+    assert [(row.place, row.reason) for row in found.repeated] == [
+        (f"a.jsonl:{n}", "repeats an input: that of a.jsonl:1") for n in (3, 5)
+    ]
+
+
+def test_an_input_whose_first_row_had_a_taken_id_is_not_lost(tmp_path: Path) -> None:
+    rows = [(1, "A"), (1, "B"), (3, "B"), (4, "B")]
+    put(tmp_path, "a.jsonl", "".join(json.dumps({"key": k, "input": t}) + "\n" for k, t in rows))
+    found = read(tmp_path, "a.jsonl", id_column="key")
+    assert [(each.id, each.text) for each in found.inputs] == [("1", "A"), ("3", "B")]
+    assert told(found) == ["a.jsonl:2: its id occurs twice: '1' is also the id of a.jsonl:1"]
+    assert [row.reason for row in found.repeated] == ["repeats an input: that of a.jsonl:3"]
+
+
+def test_repeats_beyond_a_number_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuneproof.outside.readers.inputs.MOST_LISTED", 3)
+    put(tmp_path, "x.txt", "same\n" * 9)
+    found = read(tmp_path, "x.txt")
+    assert (len(found.inputs), found.repeats) == (1, 8)
+    assert [row.place for row in found.repeated] == ["x.txt:2", "x.txt:3", "x.txt:4"]
+
+
+@pytest.mark.parametrize(("ending", "how"), [("log", "auto"), ("txt", "lines")])
+def test_lines_of_one_file_of_a_folder_are_one_group(tmp_path: Path, ending: str, how: str) -> None:
+    for name in ("a", "deep/b"):
+        put(tmp_path, f"chats/{name}.{ending}", f"hello from {name}\nbye from {name}\n")
+    found = read(tmp_path, "chats", inputs_as=how)
+    a, b = f"chats/a.{ending}", f"chats/deep/b.{ending}"
+    assert [each.group for each in found.inputs] == [a, a, b, b]
+    assert "groups: 2, one a file: all lines of a file stay on one side of the split" in found.notes
+
+
+GROUPLESS = [
+    ("one.txt", "a\nb\n", "only twins stay on one side of the split; if its lines belong together"),
+    ("one.jsonl", '{"input": "a"}\n', "only twins stay on one side of the split; data.group_column names"),
+    ("texts/a.md", "a", "a file is one input; only twins stay on one side of the split"),
+    ("logs/a.log", "a\nb\n", "only twins stay on one side of the split; if its lines belong together"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "words"), GROUPLESS, ids=[g[0] for g in GROUPLESS])
+def test_a_single_file_says_that_only_twins_are_grouped(
+    tmp_path: Path, name: str, data: str, words: str
+) -> None:
+    put(tmp_path, name, data)
+    found = read(tmp_path, name.partition("/")[0])
+    assert [each.group for each in found.inputs] == [None] * len(found.inputs) != []
+    assert found.notes[-1].startswith(f"groups: none, {words}")
+
+
+def test_a_group_column_wins(tmp_path: Path) -> None:
+    for name in "ab":
+        put(tmp_path, f"mails/{name}.jsonl", json.dumps({"input": f"text {name}", "who": "ada"}) + "\n")
+    found = read(tmp_path, "mails", group_column="who")
+    assert [each.group for each in found.inputs] == ["ada", "ada"]
+    assert found.notes[-1] == "groups: 1, by data.group_column"
 
 
 EVIL = [

@@ -63,6 +63,12 @@ def test_decisions_of_a_program_are_said_to_be_that_before_any_figure() -> None:
     assert "no figure of this review is a person's" in DRIVEN
 
 
+def test_pairs_that_came_from_a_file_are_counted_before_the_reviewers() -> None:
+    facts = review_facts(HERE, figures(imported=7))
+    assert facts[2] == ("Taken over from a file", "7 pairs; nobody decided on them at this desk")
+    assert facts[3][0] == "Reviewers"
+
+
 def test_pairs_without_a_decision_and_alarms_are_named() -> None:
     batch = figures().batches[0].model_copy(update={"alarm": "50 pairs in 60 s"})
     facts = dict(review_facts(HERE, figures(left_unreviewed=7, batches=(batch,))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -194,6 +195,29 @@ def test_a_reply_without_token_counts_stands_at_its_worst_case(ledger: SpendLedg
 def test_an_empty_reply_with_a_counted_prompt_is_counted(ledger: SpendLedger) -> None:
     ledger.settle(ledger.reserve(request()), Usage(9, 0), reply(text=""))
     assert ledger.standing().settled_usd == 9000 / NANO and ledger.standing().uncounted == 0
+
+
+def test_of_several_replies_to_one_request_the_first_whole_one_is_kept(path: Path) -> None:
+    empty, cut = reply(""), reply("mi").model_copy(update={"finish": "length"})
+    for order, text in (((empty, cut), "mi"), ((empty, cut, reply("mit"), reply("isc"), cut), "mit")):
+        with contextlib.closing(opened(path)) as ledger:
+            for each in order:
+                ledger.settle(ledger.reserve(request()), Usage(9, 2), each)
+            found = ledger.kept(request())
+        assert found is not None and found.text == text
+
+
+def test_what_an_api_refused_is_noted_once_for_its_model_in_old_ledgers_too(path: Path) -> None:
+    opened(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE notes")
+    for _ in range(2):
+        with contextlib.closing(opened(path)) as ledger:
+            ledger.note(("temperature left out", "no token counts"))
+            ledger.note(())
+    with contextlib.closing(opened(path)) as ledger, contextlib.closing(opened(path, model="n")) as other:
+        assert ledger.notes() == ("temperature left out", "no token counts")
+        assert other.notes() == ()
 
 
 def test_a_reply_is_kept_for_an_equal_request_to_the_same_model_in_every_run(path: Path) -> None:

@@ -60,10 +60,12 @@ FILES = {
     "ledger.jsonl",
     ".lock",
     "locks/split-v1.lock.json",
+    "locks/split-v1.inputs.json",
     *(f"{step.folder}/{name}" for step in STEPS for name in ("made.json", step.makes)),
     "2-drafts/provenance.json",
     "3-review/events.jsonl",
     *(f"4-split/{name}" for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "leaks.json")),
+    *(f"4-split/data_report.{ending}" for ending in ("json", "md")),
     *(
         f"5-adapter/{name}"
         for name in (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steps.test_freeze import case, reviewed, rows_of, sides, singles
+from test_lock import frozen
 from tuneproof.artifacts import Pair, Split, SplitLock
-from tuneproof.errors import NotReady
+from tuneproof.artifacts.data_report import KeptRows
+from tuneproof.errors import LockBroken, NotReady
+from tuneproof.shelves import keep_lock, kept_test_rows
 from tuneproof.steps.freeze import freeze
-from tuneproof.thaw import THAWED, earlier_than, pins, thaw, thaw_lines
+from tuneproof.thaw import THAWED, earlier_than, kept_rows, pins, thaw, thaw_lines
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -177,5 +181,132 @@ def test_a_person_is_told_what_became_of_the_test() -> None:
     found = thaw(second.lock, later, [lock])
     assert found is not None
     lines = thaw_lines(found)
-    assert "48 are kept, 1 changed, 0 under another id, 1 gone; 1 test rows are new" in lines[0]
+    assert (
+        "48 are kept, 0 have another output, 1 changed, 0 under another id, 1 gone; 1 test rows are new"
+        in lines[0]
+    )
     assert f"changed: {changed}" in lines[1] and f"gone: {gone}" in lines[2]
+
+
+# With what was kept of the inputs
+
+
+def remembered(pairs: list[Pair], **sizes: int) -> tuple[SplitLock, KeptRows]:
+    split = freeze(case(**sizes), reviewed(pairs))
+    return split.lock, kept_rows(split.lock, split.test.items, {p.id: p.source for p in pairs})
+
+
+def relabelled(pairs: list[Pair]) -> list[Pair]:
+    return [p.model_copy(update={"output": f"LABEL: {p.output}"}) for p in pairs]
+
+
+def test_a_new_convention_for_every_output_moves_no_row_out_of_the_test() -> None:
+    pairs = singles(150)
+    pairs += [twin_of(pair, 1) for pair in pairs[:40]]
+    lock, kept = remembered(pairs, test=60)
+    later = relabelled(pairs)
+    second = freeze(case(test=60, version=2), reviewed(later), thawed=[lock], known=[kept])
+    assert ids_of_test(second) == {row.id for row in lock.test.rows}
+    found = thaw(second.lock, later, [lock], [kept])
+    assert found is not None
+    assert len(found.relabelled) == 60 and not (found.kept or found.changed or found.moved or found.gone)
+    assert "0 are kept, 60 have another output, 0 changed" in thaw_lines(found)[0]
+
+
+def test_without_hashes_of_inputs_the_refusal_says_how_to_get_them() -> None:
+    pairs = singles(150)
+    lock, kept = remembered(pairs)
+    other = kept.model_copy(update={"test_sha256": "sha256:0"})
+    refused = 0
+    for known in ([], [other]):
+        with pytest.raises(NotReady, match="50 of 50 rows") as caught:
+            freeze(case(version=2), reviewed(relabelled(pairs)), thawed=[lock], known=known)
+        assert "split.version: 1, run tuneproof freeze" in caught.value.remedy
+        refused += 1
+    assert refused == 2
+
+
+def test_rows_numbered_anew_are_refused_also_with_new_outputs() -> None:
+    pairs = [p.model_copy(update={"id": str(i)}) for i, p in enumerate(singles(150))]
+    lock, kept = remembered(pairs)
+    shifted = [p.model_copy(update={"id": str(int(p.id) + 1)}) for p in relabelled(pairs)]
+    with pytest.raises(NotReady, match="seem to be numbered anew") as caught:
+        freeze(case(version=2), reviewed(shifted), thawed=[lock], known=[kept])
+    assert "whole rows" not in caught.value.remedy
+
+
+def test_inputs_that_were_all_mended_are_no_renumbering() -> None:
+    pairs = singles(150)
+    lock, kept = remembered(pairs)
+    later = [p.model_copy(update={"input": f"Please: {p.input}"}) for p in pairs]
+    found = pins(later, [lock], [kept])
+    assert set(found.changed) == {row.id for row in lock.test.rows} and not found.relabelled
+
+
+def test_an_input_under_another_id_is_followed_also_with_another_output() -> None:
+    pairs = singles(150)
+    lock, kept = remembered(pairs)
+    renamed = [p.model_copy(update={"id": f"new-{p.id}"}) for p in relabelled(pairs)]
+    found = pins(renamed, [lock], [kept])
+    assert {row.new_id for row in found.moved} == {f"new-{row.id}" for row in lock.test.rows}
+    assert not pins(renamed, [lock]).moved, "hashes of whole rows cannot tell"
+
+
+def test_a_mended_input_whose_id_was_its_hash_is_named_beside_the_row_that_is_gone() -> None:
+    pairs = [p.model_copy(update={"source": f"a.csv:{i}"}) for i, p in enumerate(singles(150))]
+    lock, kept = remembered(pairs)
+    one, other, third = (row.id for row in lock.test.rows[:3])
+    at = {p.id: n for n, p in enumerate(pairs)}
+    later = list(pairs)
+    later[at[one]] = later[at[one]].model_copy(update={"id": "mended", "input": f"{pairs[at[one]].input} x"})
+    later[at[other]] = later[at[other]].model_copy(update={"id": "anew", "input": "quite another text now"})
+    del later[at[third]]
+    second = freeze(case(version=2), reviewed(later), thawed=[lock], known=[kept])
+    found = thaw(second.lock, later, [lock], [kept])
+    assert found is not None and set(found.gone) == {one, other, third}
+    beside = {row.old_id: row for row in found.resembled}
+    assert set(beside) == {one, other}
+    assert (beside[one].new_id, beside[one].similarity, beside[one].same_place) == ("mended", 0.9231, True)
+    assert (beside[other].new_id, beside[other].similarity, beside[other].same_place) == ("anew", 0.0, True)
+    assert all(row.part == sides(second)[row.new_id] for row in found.resembled)
+    told = "\n".join(thaw_lines(found))
+    assert f"{one} → mended (0.92, same place, now in {beside[one].part})" in told
+
+
+# On disk
+
+
+def test_hashes_of_the_test_rows_are_kept_beside_the_lock_and_no_text(tmp_path: Path) -> None:
+    workspace, split = frozen(tmp_path)
+    assert kept_test_rows(workspace) == ()
+    keep_lock(workspace, split.lock)
+    path = tmp_path / "locks/split-v1.inputs.json"
+    (kept,) = kept_test_rows(workspace)
+    assert [row.id for row in kept.rows] == [item.id for item in split.test.items]
+    assert kept.test_sha256 == split.lock.test.sha256 and {row.place for row in kept.rows} == {"s"}
+    text = path.read_text("utf-8")
+    named = [word for item in split.test.items for word in item.input.split() if word.isalpha()]
+    assert len(named) > 300 and not any(word in text for word in named)
+    before = path.read_bytes()
+    keep_lock(workspace, split.lock)
+    assert path.read_bytes() == before
+    path.write_text("{", "utf-8")
+    with pytest.raises(LockBroken, match=r"split-v1\.inputs\.json"):
+        kept_test_rows(workspace)
+
+
+def test_a_lock_is_kept_also_where_the_review_cannot_be_read(tmp_path: Path) -> None:
+    workspace, split = frozen(tmp_path)
+    (workspace.folder("draft") / "provenance.json").unlink()
+    keep_lock(workspace, split.lock)
+    (kept,) = kept_test_rows(workspace)
+    assert {row.place for row in kept.rows} == {""}
+
+
+def test_rows_that_are_not_the_locks_are_not_kept(tmp_path: Path) -> None:
+    workspace, split = frozen(tmp_path)
+    path = workspace.folder("freeze") / "test.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"mit", b"mat", 1))
+    with pytest.raises(LockBroken):
+        keep_lock(workspace, split.lock)
+    assert kept_test_rows(workspace) == ()

@@ -175,7 +175,7 @@ def test_a_new_task_file_never_replaces_one_that_is_there(project: Workspace) ->
             {"tuning": {"epochs": 9}},
             {"init", "tune", "compare", "quantize", "serve", "judge", "publish"},
         ),
-        ({"split": {"test": 60}}, set(VERBS) - {"draft", "review"}),
+        ({"split": {"test": 60}}, set(VERBS) - {"draft"}),
         ({"task": {"system_prompt": "Another."}}, set(VERBS)),
         ({"task": {"max_new_tokens": 7}}, {"init", "compare", "serve", "judge", "publish"}),
         ({"data": {"pairs": 1000}}, set(VERBS)),

@@ -46,6 +46,7 @@ class Looked(NamedTuple):
     rejected: Sequence[LeftOut]
     notes: tuple[str, ...] = ()
     has_outputs: bool = True
+    are_drafts: bool = False
 
 
 def run_lint(
@@ -114,7 +115,7 @@ def _looked(workspace: Workspace, path: Path | None, of: str | None, there: Outs
     if of == "drafts" or (of is None and fresh):
         drafts = take_drafts(workspace)
         return Looked(_folder(workspace, "draft"), task_file, drafts.pairs, drafts.rejected,
-                      _stale(workspace, "draft"))  # fmt: skip
+                      _stale(workspace, "draft"), are_drafts=drafts.provenance.kind == "drafted")  # fmt: skip
     return _of_source(workspace, task_file, there)
 
 
@@ -213,6 +214,7 @@ def _rules(looked: Looked, bench: Bench, room: Room) -> Rules:
         are_labels=True if metric == "label accuracy" else None,
         same=lambda text: folded(text, section.normalise),
         leave_out=leave_out,
+        drafted=looked.are_drafts,
     )
 
 

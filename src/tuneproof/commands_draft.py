@@ -7,35 +7,52 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tuneproof.artifacts import Case, Drafts, EndpointSection, Pair, PriceUsed, Provenance, TaskFile
+from tuneproof.artifacts import Case, Drafts, EndpointSection, LeftOut, Pair, PriceUsed, Provenance, TaskFile
 from tuneproof.commands_terms import LEDGER, PURPOSE, spent_line, terms_of
 from tuneproof.console import Tell
 from tuneproof.diversity import choose
 from tuneproof.draft_locks import keep_drafting_lock, lock_of, read_examples
-from tuneproof.drafting import NOT_BEFORE_THE_CAP, Drafted, Rules, Teacher, draft_all
+from tuneproof.drafting import (
+    NOT_BEFORE_THE_CAP,
+    Drafted,
+    Rules,
+    Teacher,
+    draft_all,
+    is_worth_asking_again,
+)
 from tuneproof.errors import BadInput, NotReady
 from tuneproof.making import Bench, Outside
 from tuneproof.outside.machine import seconds
+from tuneproof.outside.prices import FRONTIER_KEY
 from tuneproof.outside.protocols import Endpoint
 from tuneproof.outside.readers import kind_of
 from tuneproof.outside.readers.input_kinds import inputs_digest
-from tuneproof.outside.readers.inputs import Inputs, read_inputs
+from tuneproof.outside.readers.inputs import REPEATS, Inputs, read_inputs
 from tuneproof.outside.spend import SpendLedger
-from tuneproof.outside.spend_costs import costs_by_request, has_answered
+from tuneproof.outside.spend_costs import costs_by_request
 from tuneproof.prompt_variants import form_sentence
+from tuneproof.request import Request
 from tuneproof.spend import Spent, usd, usd_words, worst_case
 from tuneproof.steps.draft import BEYOND, refuse_bad_rows
 from tuneproof.teacher_prompt import Input, TeacherPrompt, folded_input, teacher_prompt
-from tuneproof.teacher_terms import Acknowledged, host_of_teacher
+from tuneproof.teacher_terms import Acknowledged, address_of_teacher, host_of_teacher
 from tuneproof.workspace import Workspace
 
-REPEATS = "repeats an input"
 AN_EXAMPLE = "is an input of the examples"
-_FRONTIER_KEY, _OWN_KEY = "comparison.frontier.price", "drafting.teacher.price"
+_OWN_KEY = "drafting.teacher.price"
 _STANDING_EVERY_S = 0.5
 
 Connect = Callable[[EndpointSection, SpendLedger], Endpoint]
 """Opens the teacher; every call is reserved and settled in the ledger."""
+
+
+class Asking(NamedTuple):
+    """How the teacher is reached, and what is asked for that was answered before."""
+
+    connect: Connect
+    """Opens the teacher."""
+    again: bool = False
+    """Whether replies that were empty or cut are asked for once more."""
 
 
 class _Ready(NamedTuple):
@@ -54,8 +71,11 @@ def metered(section: EndpointSection, ledger: SpendLedger) -> Endpoint:
     return endpoint_for(section, meter=ledger)
 
 
+ASK = Asking(metered)
+
+
 def draft_pairs(
-    workspace: Workspace, outside: Outside, case: Case, bench: Bench, tell: Tell, connect: Connect = metered
+    workspace: Workspace, outside: Outside, case: Case, bench: Bench, tell: Tell, asking: Asking = ASK
 ) -> Drafts:
     """Draft outputs for the chosen inputs, or read back those that were paid for.
 
@@ -67,7 +87,7 @@ def draft_pairs(
         case: names teacher, inputs, examples and cap.
         bench: knows the metric.
         tell: where a person reads about it.
-        connect: opens the teacher.
+        asking: how the teacher is reached.
 
     Raises:
         NotReady: no cap, no price, terms not acknowledged, fewer than 20 examples, or not one draft could be
@@ -81,26 +101,29 @@ def draft_pairs(
     examples = read_examples(task_file, workspace.root, bench.problem_of)
     found = read_inputs(task_file.data, task_file.drafting, workspace.root)
     refuse_bad_rows(found.left_out, task_file.data)
-    chosen, left_out = _chosen(found, examples, task_file)
+    choice = _chosen(found, examples, task_file)
     prompt = _prompt(bench, task_file, ready, examples)
     path = workspace.root / LEDGER
-    lock = lock_of(task_file, examples, bench.files())
-    keep_drafting_lock(workspace, lock, nothing_paid=not has_answered(path, purpose=PURPOSE))
+    keep_drafting_lock(workspace, lock_of(task_file, examples, bench.files()), path, PURPOSE)
     ledger = SpendLedger(
-        path, cap_usd=ready.cap_usd, price=ready.price.price, model=_asked_as(ready.teacher), purpose=PURPOSE
+        path, cap_usd=ready.cap_usd, price=ready.price.price, model=asked_as(ready.teacher), purpose=PURPOSE
     )
     try:
-        _tell_plan(tell, found, chosen, ready, ledger, prompt)
-        endpoint = connect(ready.teacher, ledger)
+        requests = [prompt.request(each) for each in choice.inputs]
+        _tell_plan(
+            tell, (*found.notes, f"chosen: {choice.said}"), ready, _Plan(requests, ledger, asking.again)
+        )
+        endpoint = asking.connect(ready.teacher, ledger)
         try:
-            teacher = _teacher(ready.teacher, endpoint, ledger, path, tell)
-            drafted = draft_all(chosen, prompt, teacher, Rules(bench.problem_of, _is_json(task_file)))
+            teacher = _teacher(ready.teacher, endpoint, ledger, path, tell)._replace(again=asking.again)
+            drafted = draft_all(choice.inputs, prompt, teacher, Rules(bench.problem_of, _is_json(task_file)))
         finally:
             endpoint.close()
-        _tell_end(tell, drafted, ledger.standing(), endpoint.notes)
+            ledger.note(endpoint.notes)
+        _tell_end(tell, drafted, ledger.standing(), ledger.notes())
     finally:
         ledger.close()
-    return _drafts(workspace, task_file, ready, found, drafted, left_out)
+    return _drafts(workspace, task_file, ready, found, drafted, choice)
 
 
 def _ready(workspace: Workspace, outside: Outside, task_file: TaskFile) -> _Ready:
@@ -117,7 +140,7 @@ def _ready(workspace: Workspace, outside: Outside, task_file: TaskFile) -> _Read
                          "Set drafting.cap_usd to the most that you will pay, in US dollars."))  # fmt: skip
     price = outside.price_of(teacher)
     if isinstance(price, str):
-        problems.append((f"The teacher's price is not known: {price.replace(_FRONTIER_KEY, _OWN_KEY)}",
+        problems.append((f"The teacher's price is not known: {price.replace(FRONTIER_KEY, _OWN_KEY)}",
                          f"Set {_OWN_KEY}: {{input_mtok: …, output_mtok: …}}, in US dollars for a million "
                          "tokens; for a server of your own 0 and 0 are an answer."))  # fmt: skip
     terms = terms_of(workspace, teacher, drafting.terms_url)
@@ -130,23 +153,38 @@ def _ready(workspace: Workspace, outside: Outside, task_file: TaskFile) -> _Read
     return _Ready(teacher, price, drafting.cap_usd, terms)
 
 
-def _asked_as(teacher: EndpointSection) -> str:
-    """Name what decides a reply beside the request: an equal request to another server is another one."""
-    named = f"{teacher.model} at {host_of_teacher(teacher)}, temperature {teacher.temperature}"
-    return named + (f", effort {teacher.reasoning_effort}" if teacher.reasoning_effort else "")
+def asked_as(teacher: EndpointSection) -> str:
+    """Name what decides a reply beside the request: an equal request to another server is another one.
+
+    It is what was asked for; what the API refused of it is in the ledger's notes.
+    """
+    named = f"{teacher.model} at {address_of_teacher(teacher)} ({teacher.provider})"
+    heat = "no temperature" if teacher.temperature is None else f"temperature {teacher.temperature}"
+    effort = f", effort {teacher.reasoning_effort}" if teacher.reasoning_effort else ""
+    return f"{named}, asked for {heat}{effort}"
 
 
 def _is_json(task_file: TaskFile) -> bool:
     return task_file.task.metric == "json fields"
 
 
-def _chosen(
-    found: Inputs, examples: Sequence[Pair], task_file: TaskFile
-) -> tuple[tuple[Input, ...], Counter[str]]:
-    """Return the inputs to draft for, in the order in which they are asked, and why others are not."""
+class _Choice(NamedTuple):
+    """The inputs to draft for, and why others are not."""
+
+    inputs: tuple[Input, ...]
+    """In the order in which they are asked."""
+    said: str
+    """How they were chosen."""
+    left_out: tuple[LeftOut, ...]
+    """Named one by one."""
+    counted: Counter[str]
+    """Reason → how many more."""
+
+
+def _chosen(found: Inputs, examples: Sequence[Pair], task_file: TaskFile) -> _Choice:
     drafting = task_file.drafting
     # A person's answer to it is in every prompt: a draft would copy it.
-    shown = {folded_input(example.input) for example in examples}
+    shown = {folded_input(example.input): example.source for example in examples}
     free = [each for each in found.inputs if folded_input(each.text) not in shown]
     if not free:
         raise BadInput(
@@ -154,12 +192,19 @@ def _chosen(
             remedy="Name a file with more of them.",
         )
     order = choose([each.text for each in free], drafting.count, drafting.seed)
-    counts = {
-        REPEATS: found.repeats,
-        AN_EXAMPLE: len(found.inputs) - len(free),
-        BEYOND: len(free) - len(order),
-    }
-    return tuple(free[place] for place in order), Counter({why: n for why, n in counts.items() if n})
+    of_examples = [
+        LeftOut(place=each.source, reason=f"{AN_EXAMPLE}: {where}")
+        for each in found.inputs
+        if (where := shown.get(folded_input(each.text)))
+    ]
+    counts = {REPEATS: found.repeats - len(found.repeated), BEYOND: len(free) - len(order)}
+    how = f"so that they differ, seed {drafting.seed}" if len(order) < len(free) else "all of them"
+    return _Choice(
+        inputs=tuple(free[place] for place in order),
+        said=f"{len(order):,} of {len(free):,} inputs, {how}",
+        left_out=(*found.repeated, *of_examples),
+        counted=Counter({why: n for why, n in counts.items() if n}),
+    )
 
 
 def _prompt(bench: Bench, task_file: TaskFile, ready: _Ready, examples: Sequence[Pair]) -> TeacherPrompt:
@@ -177,14 +222,15 @@ def _prompt(bench: Bench, task_file: TaskFile, ready: _Ready, examples: Sequence
 def _teacher(
     section: EndpointSection, endpoint: Endpoint, ledger: SpendLedger, path: Path, tell: Tell
 ) -> Teacher:
-    asked_as = _asked_as(section)
+    name = asked_as(section)
     return Teacher(
         model=section.model,
         ask=endpoint.ask,
         kept=ledger.kept,
-        costs=lambda: costs_by_request(path, purpose=PURPOSE, model=asked_as),
+        costs=lambda: costs_by_request(path, purpose=PURPOSE, model=name),
         progress=tell.progress("draft"),
         standing=_Standing(ledger),
+        stopping=lambda calls: _tell_stop(tell, calls),
         calls=section.concurrency,
     )
 
@@ -195,33 +241,51 @@ class _Standing:
     def __init__(self, ledger: SpendLedger) -> None:
         self._ledger, self._text, self._read_at = ledger, "", float("-inf")
 
-    def __call__(self) -> str:
-        if seconds() - self._read_at > _STANDING_EVERY_S:
+    def __call__(self, now: bool) -> str:
+        if now or seconds() - self._read_at > _STANDING_EVERY_S:
             spent, self._read_at = self._ledger.standing(), seconds()
-            used = spent.settled_usd + spent.unsettled_usd
-            self._text = f"{usd_words(used)} used, {usd_words(spent.left_usd)} to the cap"
+            held = f", up to {usd_words(spent.unsettled_usd)} held" if spent.unsettled else ""
+            self._text = f"{usd_words(spent.settled_usd)} spent{held}, {usd_words(spent.left_usd)} to the cap"
         return self._text
 
 
-def _tell_plan(
-    tell: Tell,
-    found: Inputs,
-    chosen: Sequence[Input],
-    ready: _Ready,
-    ledger: SpendLedger,
-    prompt: TeacherPrompt,
-) -> None:
-    requests = [prompt.request(each) for each in chosen]
-    new = [request for request in requests if ledger.kept(request) is None]
+def _tell_stop(tell: Tell, calls: int) -> None:
+    if calls:
+        tell.note(
+            f"\n  Stopping: no call begins any more; {calls:,} on their way are waited for and kept. Ctrl-C "
+            "once more leaves them: each then counts at its worst case, and is asked again by the next run.",
+            style="yellow",
+        )
+
+
+class _Plan(NamedTuple):
+    requests: Sequence[Request]
+    ledger: SpendLedger
+    again: bool
+
+    def new(self) -> list[Request]:
+        """Return the requests that will be sent: no earlier run has paid for their reply."""
+        kept = ((request, self.ledger.kept(request)) for request in self.requests)
+        return [
+            request
+            for request, reply in kept
+            if reply is None or (self.again and is_worth_asking_again(reply))
+        ]
+
+
+def _tell_plan(tell: Tell, notes: Sequence[str], ready: _Ready, plan: _Plan) -> None:
+    new = plan.new()
     most = usd(sum(worst_case(request, ready.price.price) for request in new))
-    for note in found.notes:
+    for note in notes:
         tell.note(f"  {note}")
     tell.note(
-        f"  {len(chosen):,} of {len(found.inputs):,} inputs, {len(requests) - len(new):,} of them paid for "
-        f"already; teacher {ready.teacher.model} at {host_of_teacher(ready.teacher)}, price from "
-        f"{ready.price.source}; the rest costs at most {usd_words(most)} (worst case, no repairs); "
-        f"cap {usd_words(ready.cap_usd)}"
+        f"  teacher: {ready.teacher.model} at {address_of_teacher(ready.teacher)}, price from "
+        f"{ready.price.source}"
     )
+    before = f"{paid:,} replies were paid for before" if (paid := len(plan.requests) - len(new)) else ""
+    most_words = f"{len(new):,} calls, at most {usd_words(most)} (worst case, without repairs and retries)"
+    tell.note(f"  to ask: {'; '.join(filter(None, (most_words if new else 'nothing', before)))}")
+    tell.note(f"  so far: {spent_line(plan.ledger.standing())}")
 
 
 def _tell_end(tell: Tell, drafted: Drafted, spent: Spent, notes: Sequence[str]) -> None:
@@ -231,9 +295,10 @@ def _tell_end(tell: Tell, drafted: Drafted, spent: Spent, notes: Sequence[str]) 
         f"  {done:,} drafted, {repaired:,} asked twice, {problems:,} still not in the form of an answer, "
         f"{len(drafted.left_out):,} without a reply; {spent_line(spent)}"
     )
-    for note in (*notes, spent.warning):
-        if note:
-            tell.note(f"  {note}", style="yellow")
+    for note in notes:
+        tell.note(f"  The API does not take all that is asked: {note}", style="yellow")
+    if spent.warning:
+        tell.note(f"  {spent.warning}", style="yellow")
     if any("did not answer" in row.reason for row in drafted.left_out):
         tell.note("  Those without a reply are asked for again by: tuneproof draft --again", style="yellow")
     if drafted.cap is None:
@@ -257,12 +322,12 @@ def _drafts(
     ready: _Ready,
     found: Inputs,
     drafted: Drafted,
-    other: Counter[str],
+    choice: _Choice,
 ) -> Drafts:
     """Put pairs and their records into the order of the source."""
     place = {each.id: number for number, each in enumerate(found.inputs)}
-    rejected = (*found.left_out, *drafted.left_out)
-    counts = other + Counter(kind_of(row.reason) for row in rejected)
+    rejected = (*found.left_out, *choice.left_out, *drafted.left_out)
+    counts = choice.counted + Counter(kind_of(row.reason) for row in rejected)
     if drafted.not_reached:
         counts[NOT_BEFORE_THE_CAP] = drafted.not_reached
     data = task_file.data
@@ -276,6 +341,7 @@ def _drafts(
             teacher=f"{ready.teacher.model} at {host_of_teacher(ready.teacher)}",
             terms_url=ready.terms.url,
             terms_accepted_at=f"{ready.terms.at} by {ready.terms.by}",
+            chosen=choice.said if choice.counted[BEYOND] else "",
         ),
         pairs=tuple(sorted(drafted.pairs, key=lambda pair: place[pair.id])),
         left_out=dict(counts),

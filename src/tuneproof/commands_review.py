@@ -14,6 +14,7 @@ from tuneproof.artifacts.desk import Standing
 from tuneproof.commands import real, run_step
 from tuneproof.console import Tell
 from tuneproof.desk_exchange import Imported, export_decisions, import_decisions
+from tuneproof.desk_export import check_export
 from tuneproof.desk_tty import review_pair_tty, review_tty
 from tuneproof.errors import BadInput, MissingArtifact
 from tuneproof.making import Bench, Outside
@@ -69,11 +70,12 @@ def run_review(
     bench = Bench(workspace, outside(), case.task_file, tell)
     opened = open_desk(workspace, case, drafts, bench.problem_of)
     if how.export is not None:
+        check_export(workspace.root, case.task_file, how.export)
         _export(opened, how.export, tell)
     elif how.import_ is not None:
-        _import(opened, how.import_, drafts, tell)
+        _import(opened, how.import_, bench.problem_of, tell)
     else:
-        reviewer = how.reviewer or getpass.getuser()
+        reviewer = how.reviewer or _user()
         if how.pair is not None:
             keys = TerminalKeys(sys.stdin, tell.line)
             review_pair_tty(opened.desk, reviewer, how.pair, keys, tell.line)
@@ -83,6 +85,15 @@ def run_review(
             run_step("review", project, again=again, as_json=as_json, outside=outside)
         else:
             _tell_standing(workspace, opened.desk.standing(reviewer), tell)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as error:  # a container's user may have no name
+        raise BadInput(
+            "This machine's user has no name.", remedy='Say who decides: --reviewer "YOUR NAME"'
+        ) from error
 
 
 def _check_nothing_to_decide(how: How, authority: str) -> None:
@@ -139,8 +150,13 @@ def _tell_standing(workspace: Workspace, standing: Standing, tell: Tell) -> None
         f"{standing.fixed:,} fixed, {standing.deleted:,} deleted. Batch {standing.batch} of "
         f"{standing.batches} is open, with {standing.in_batch} of {standing.of_batch} decided."
     )
+    if standing.waiting:
+        tell.line(standing.waiting)
     if standing.self_agreement.n:
-        tell.line(f"Self-agreement: {agreement_text(standing.self_agreement)}.")
+        by = ", by a program" if standing.driven else ""
+        tell.line(f"Self-agreement: {agreement_text(standing.self_agreement)}{by}.")
+    elif standing.driven:
+        tell.line(f"A program made decisions of {standing.reviewer}.")
     tell.line(f"Next: tuneproof review --project {workspace.shown(workspace.root)}")
     tell.json(standing.model_dump(mode="json"))
 
@@ -155,7 +171,7 @@ def _export(opened: OpenDesk, to: Path, tell: Tell) -> None:
     tell.json({"wrote": str(to), "decisions": number})
 
 
-def _import(opened: OpenDesk, path: Path, drafts: Drafts, tell: Tell) -> None:
+def _import(opened: OpenDesk, path: Path, problem_of: Callable[[str], str], tell: Tell) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -167,7 +183,7 @@ def _import(opened: OpenDesk, path: Path, drafts: Drafts, tell: Tell) -> None:
             f"{path} is not UTF-8: byte 0x{error.object[error.start]:02x} at place {error.start + 1}.",
             remedy="Name a file that `tuneproof review --export` wrote.",
         ) from error
-    taken = import_decisions(opened.store, text, str(path), drafts)
+    taken = import_decisions(opened.store, text, str(path), opened.desk.view().layout, problem_of)
     for line in _imported_lines(taken):
         tell.line(line)
     tell.json(taken._asdict() | {"refused": [row.model_dump(mode="json") for row in taken.refused]})
@@ -182,6 +198,16 @@ def _imported_lines(taken: Imported) -> list[str]:
         lines.append(
             f"{len(taken.conflicts):,} pairs were answered differently and are open again, flagged with both "
             f"answers: {', '.join(taken.conflicts[:5])}{' …' if len(taken.conflicts) > 5 else ''}"
+        )
+    if taken.malformed:
+        lines.append(
+            f"{len(taken.malformed):,} pairs have an output that is wrong in form and are flagged: "
+            f"{', '.join(taken.malformed[:5])}{' …' if len(taken.malformed) > 5 else ''}"
+        )
+    if taken.closes:
+        lines.append(
+            f"{taken.closes:,} batches were closed there; here, none is before somebody has closed it with a "
+            "note: tuneproof review"
         )
     if taken.flagged:
         lines.append(f"{taken.flagged:,} pairs were decided anew elsewhere and are flagged.")

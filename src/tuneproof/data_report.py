@@ -96,10 +96,20 @@ def _size_warnings(pairs: int, test: int, gain: float | None) -> Iterator[str]:
 
 def _leak_warnings(found: Sequence[Layer]) -> Iterator[str]:
     for layer in found:
-        if layer.refuses and layer.rows:
+        if not (layer.refuses and layer.rows):
+            continue
+        first = layer.pairs[0].test_id
+        what = f"{layer.rows} test rows leak by the layer {layer.name!r} ({layer.rule}), first {first!r}"
+        if layer.name == "shown":
             yield (
-                f"{layer.rows} test rows leak by the layer {layer.name!r} ({layer.rule}); this version was "
-                "frozen before that was looked at. A higher split.version parts them."
+                f"{what}; this version was frozen without the rule that keeps shown rows out of the test. "
+                "Take the text out of the system prompt, or delete these pairs, and freeze under a higher "
+                "split.version."
+            )
+        else:
+            yield (
+                f"{what}; this version was frozen without that rule. A higher split.version brings such rows "
+                "to one side."
             )
 
 

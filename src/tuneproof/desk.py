@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import wraps
-from statistics import median
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from tuneproof.artifacts.case import ReviewSection, SplitSection
@@ -13,11 +12,12 @@ from tuneproof.artifacts.desk import BatchSummary, Card, Decision, ReviewFigures
 from tuneproof.artifacts.pairs import Drafts
 from tuneproof.desk_batches import layout, pair_hash
 from tuneproof.desk_cards import Cards, Checks, Deck, deck_of, state_on
-from tuneproof.desk_figures import alarm_of, figures_of, self_agreement, summary_of
-from tuneproof.desk_state import DeskView, PairState, view_of
+from tuneproof.desk_figures import figures_of, summary_of
+from tuneproof.desk_standing import standing_of, waiting_for
+from tuneproof.desk_state import DeskView, view_of
 from tuneproof.desk_wish import BadWish, decision_from
 from tuneproof.errors import NotReady, TuneproofError
-from tuneproof.outside.desk_store import DeskStore, StaleVersion
+from tuneproof.outside.desk_store import DeskStore, DraftsChanged, StaleVersion, drafts_changed
 
 __all__ = ["BadWish", "Checks", "Conflict", "Desk", "read_desk"]
 
@@ -25,7 +25,6 @@ Step = Literal["here", "next", "previous", "open"]
 LEAST_NOTE = 3
 """Words of the note that closes a batch."""
 LONGEST_NAME = 200
-_LAST = 20
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +77,7 @@ class Desk:
         settings: blind share, pairs shown again.
         checks: what is run on every text.
         clock: time in UTC, ISO 8601.
-        split: sizes of the future test, whose rows are partly answered blind; None takes the usual ones.
+        split: sizes of the future test, whose pairs are partly answered blind; None takes the usual ones.
     """
 
     def __init__(
@@ -91,6 +90,7 @@ class Desk:
         split: SplitSection | None = None,
     ) -> None:
         self._store, self._settings, self._clock = store, settings, clock
+        self._is_current = checks.is_current
         self._lock = threading.RLock()
         self._view = read_desk(store, drafts, settings, split)
         self._cards = Cards(self._view, checks)
@@ -103,34 +103,7 @@ class Desk:
     @_one_at_a_time
     def standing(self, reviewer: str) -> Standing:
         """Say how far a reviewer is."""
-        view, deck = self._view, self._deck(reviewer)
-        states = [view.now(pair_id) for pair_id in view.layout.pairs]
-        on_cards = [state_on(view, deck, reviewer, pair_id) for pair_id in deck.ids]
-        kinds = [state.state for state in states]
-        decided = [
-            pair_id for pair_id in deck.ids if pair_id not in deck.again and view.now(pair_id).decision
-        ]
-        done = deck.batch > len(view.layout.batches)
-        decisions = [d for pair_id in decided if (d := view.now(pair_id).decision)]
-        return Standing(
-            reviewer=reviewer,
-            batch=deck.batch,
-            batches=len(view.layout.batches),
-            in_batch=len(on_cards) - on_cards.count("open"),
-            of_batch=len(on_cards),
-            decided=len(kinds) - kinds.count("open"),
-            total=len(kinds),
-            accepted=kinds.count("accept"),
-            fixed=kinds.count("fix"),
-            deleted=kinds.count("delete"),
-            flagged=sum(state.flagged for state in states),
-            median_seconds=_pace(states, reviewer),
-            can_close=not done and "open" not in on_cards,
-            done=done,
-            alarm="" if done else alarm_of(decisions, of=len(deck.ids) - len(deck.again)),
-            reminder="" if done or decided else self._reminder(deck.batch),
-            self_agreement=self_agreement(view, reviewer),
-        )
+        return standing_of(self._view, reviewer, self._settings.again)
 
     @_one_at_a_time
     def card(self, reviewer: str, pair_id: str | None = None, *, step: Step = "open") -> Card | None:
@@ -170,7 +143,7 @@ class Desk:
             driven: sent by a program, not by a person's hands.
 
         Raises:
-            Conflict: the pair has changed since.
+            Conflict: the pair, or what is drafted, has changed since.
             BadWish: the wish cannot be carried out, for example an empty output.
         """
         _check_name(reviewer)
@@ -183,7 +156,7 @@ class Desk:
         if wish.version != self._view.state.tracks[wish.pair_id].version:
             raise self._conflict(deck, reviewer, wish.pair_id)
         event = decision_from(self._view, deck, reviewer, wish)
-        return self._append(deck, event.model_copy(update={"at": self._clock(), "driven": driven}))
+        return self._append(event.model_copy(update={"at": self._clock(), "driven": driven}))
 
     @_one_at_a_time
     def undo(self, reviewer: str, *, driven: bool = False) -> Card | None:
@@ -229,8 +202,10 @@ class Desk:
             driven: sent by a program.
 
         Raises:
-            NotReady: a card is undecided, or all batches are closed.
+            NotReady: a pair is undecided, a pair shown again is not answered by whoever decided most of the
+                batch, or all batches are closed.
             BadWish: the note is too short.
+            Conflict: what is drafted has changed.
         """
         _check_name(reviewer)
         batch = self._closable(reviewer)
@@ -243,7 +218,7 @@ class Desk:
             seq=0, at=self._clock(), reviewer=reviewer, kind="close", batch=batch, note=note, driven=driven
         )
         try:
-            self._store.append(event, last_seq=self._view.state.last_seq)
+            self._write(event, last_seq=self._view.state.last_seq)
         except StaleVersion:
             # Somebody decided in this moment: look again, and close if the batch still allows it.
             return self.close(reviewer, note, driven=driven)
@@ -274,14 +249,25 @@ class Desk:
         at = deck.ids.index(pair_id) + (1 if step == "next" else -1)
         return deck.ids[at] if 0 <= at < len(deck.ids) else None
 
-    def _append(self, deck: Deck, event: Decision) -> Decision:
+    def _append(self, event: Decision) -> Decision:
         try:
-            stored = self._store.append(event)
+            stored = self._write(event)
         except StaleVersion as error:
             self._catch_up()
             raise self._conflict(self._deck(event.reviewer), event.reviewer, event.pair_id) from error
         self._catch_up()
         return stored
+
+    def _write(self, event: Decision, *, last_seq: int | None = None) -> Decision:
+        """Store an event; not where it would be void at once because the drafts are others by now."""
+        hashes = self._view.layout.hashes
+        try:
+            if not self._is_current():
+                raise drafts_changed()
+            drafted = {event.pair_id: hashes[event.pair_id]} if event.pair_id else hashes
+            return self._store.append(event, last_seq=last_seq, drafted=drafted)
+        except DraftsChanged as error:
+            raise Conflict(error.problem, remedy=error.remedy) from error
 
     def _conflict(self, deck: Deck, reviewer: str, pair_id: str) -> Conflict:
         by = self._view.now(pair_id).by
@@ -309,28 +295,12 @@ class Desk:
         if undecided:
             named = ", ".join(undecided[:5]) + (" …" if len(undecided) > 5 else "")
             raise NotReady(
-                f"Batch {deck.batch} has {len(undecided)} undecided of {len(deck.ids)} cards: {named}.",
+                f"Batch {deck.batch} has {len(undecided)} undecided of {len(deck.ids)} pairs: {named}.",
                 remedy="Decide on each of them, then close the batch.",
             )
+        if waiting := waiting_for(self._view, reviewer, self._settings.again):
+            raise NotReady(waiting, remedy="They start: tuneproof review --reviewer NAME; then close it.")
         return deck.batch
-
-    def _reminder(self, batch: int) -> str:
-        before = next((b for b in range(batch - 1, 0, -1) if self._view.layout.batches[b - 1]), 0)
-        if not before:
-            return ""
-        last = summary_of(self._view, before)
-        return (
-            f"Standards drift from batch to batch. Batch {before}: {last.accept_rate:.0%} of shown drafts "
-            f"accepted, {last.fixed} fixed, {last.deleted} deleted, {last.median_seconds:.1f} s a pair. "
-            f"Its note: “{last.note}”. Treat like cases alike, or say in the next note what changed."
-        )
-
-
-def _pace(states: list[PairState], reviewer: str) -> float | None:
-    """Median seconds of a reviewer's last 20 decisions."""
-    own = [s.decision for s in states if s.decision is not None and s.decision.reviewer == reviewer]
-    last = sorted(own, key=lambda decision: decision.seq)[-_LAST:]
-    return median(d.seconds for d in last) if last else None
 
 
 def _check_name(reviewer: str) -> None:

@@ -46,6 +46,8 @@ class Layout(NamedTuple):
     """Counted from 1."""
     blind: frozenset[str]
     """Pairs whose draft is hidden until they are answered."""
+    group_of: Mapping[str, str]
+    """Id → the group that the split keeps together; empty where no pair is blind."""
 
 
 def hash_order(name: str) -> bytes:
@@ -75,43 +77,52 @@ def layout(
     batches: list[list[str]] = [[] for _ in range(max(batch_of.values(), default=0))]
     for pair_id, batch in batch_of.items():
         batches[batch - 1].append(pair_id)
+    group_of = _groups(pairs, split) if settings.blind_share else {}
     return Layout(
         pairs={pair_id: by_id[pair_id] for pair_id in batch_of},
         hashes={pair_id: pair_hash(by_id[pair_id]) for pair_id in batch_of},
         batches=tuple(map(tuple, batches)),
         batch_of=batch_of,
-        blind=blind_ids(pairs, settings.blind_share, split),
+        blind=blind_ids(group_of, settings.blind_share, split),
+        group_of=group_of,
     )
 
 
-def blind_ids(pairs: Sequence[Pair], share: float, split: SplitSection) -> frozenset[str]:
-    """Choose the pairs to answer blind among those that the split will test on.
+def blind_ids(group_of: Mapping[str, str], share: float, split: SplitSection) -> frozenset[str]:
+    """Choose the pairs to answer blind among those that the split will test on, one a group.
 
-    They are its first rows: the split takes whole groups in hash order from the front, so pairs that are
-    deleted before it shorten the test at its other end.
+    They are its first groups: the split takes whole groups in hash order from the front, so pairs that are
+    deleted before it shorten the test at its other end. A group has near twins in it, and whoever has seen
+    the draft of one knows the others', so only the one that is reviewed first is evidence.
 
     Args:
-        pairs: all drafts.
+        group_of: id → group of every pair.
         share: of the future test, 0 to 1; 0 chooses none.
-        split: sizes and grouping.
+        split: size of the test.
     """
-    if share == 0 or not pairs:
+    if share == 0 or not group_of:
         return frozenset()
-    wanted = min(wanted_sizes(split, len(pairs))[0], len(pairs))
-    test = _test_ids(pairs, wanted, by_template=split.same_template == "together")
-    return frozenset(test[: max(LEAST_BLIND, math.ceil(share * wanted))])
+    wanted = min(wanted_sizes(split, len(group_of))[0], len(group_of))
+    first: dict[str, str] = {}
+    for pair_id in _test_ids(group_of, wanted):
+        first.setdefault(group_of[pair_id], pair_id)
+    return frozenset(list(first.values())[: max(LEAST_BLIND, math.ceil(share * wanted))])
 
 
-def _test_ids(pairs: Sequence[Pair], wanted: int, *, by_template: bool) -> list[str]:
-    """Return the ids that `steps/freeze.py` would test on if every draft went on unchanged."""
+def _groups(pairs: Sequence[Pair], split: SplitSection) -> dict[str, str]:
+    """Name each pair's group as `steps/freeze.py` would if every draft went on unchanged."""
     ordered = sorted(pairs, key=lambda pair: hash_order(f"0 {pair.id}"))
     first = group_rows(
         [pair.input for pair in ordered],
         [pair.output for pair in ordered],
         declared=[pair.group for pair in ordered],
-        by_template=by_template,
+        by_template=split.same_template == "together",
     )
-    group_of = {pair.id: ordered[i].id for pair, i in zip(ordered, first, strict=True)}
+    return {pair.id: ordered[i].id for pair, i in zip(ordered, first, strict=True)}
+
+
+def _test_ids(group_of: Mapping[str, str], wanted: int) -> list[str]:
+    """Return the ids that the split would test on; those of a group in the order of review."""
     rows = sorted(group_of, key=lambda pair_id: (hash_order(group_of[pair_id]), hash_order(pair_id)))
     taken: set[str] = set()
     for share in _SHARES:

@@ -22,6 +22,8 @@ class Checks(NamedTuple):
     """Why an output has not the form of an answer; empty if it has."""
     scan: Callable[[str], tuple[tuple[str, str], ...]]
     """Kind and masked excerpt of each secret and piece of personal data in a text."""
+    is_current: Callable[[], bool] = lambda: True
+    """Whether what was drafted when the desk was opened is what is drafted now."""
 
 
 class Deck(NamedTuple):
@@ -32,6 +34,15 @@ class Deck(NamedTuple):
     """In order."""
     again: frozenset[str]
     """Those of closed batches."""
+
+
+class _Sight(NamedTuple):
+    """Who looks at a card, and whether its draft is hidden."""
+
+    deck: Deck
+    reviewer: str
+    blind: str | None
+    """The pair in hand where its draft is hidden; else None."""
 
 
 def deck_of(view: DeskView, reviewer: str, again: int) -> Deck:
@@ -120,7 +131,8 @@ class Cards:
         hidden = is_hidden(view, pair_id, unanswered_again=secret)
         own = deck.ids if pair_id in deck.ids else view.layout.batches[view.layout.batch_of[pair_id] - 1]
         output = "" if hidden else self._output(track, again, reviewer, deck.batch, pair.output)
-        twins, nearest = self._beside(pair_id)
+        sight = _Sight(deck, reviewer, pair_id if hidden else None)
+        twins, nearest = self._beside(pair_id, sight)
         return Card(
             pair_id=pair_id,
             batch=deck.batch if pair_id in deck.ids else view.layout.batch_of[pair_id],
@@ -161,24 +173,39 @@ class Cards:
             *(Found(where="output", kind=kind, excerpt=excerpt) for kind, excerpt in scan(output)),
         )
 
-    def _beside(self, pair_id: str) -> tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]]:
+    def _beside(self, pair_id: str, sight: _Sight) -> tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]]:
         """Near twins, and the most similar others that go on."""
         found = self._nearness.beside(self._index_of[pair_id], at_least=_LEAST_ALIKE)
         twins = [near for near in found if near.similarity >= NEAR][:MOST_TWINS]
-        rest = (near for near in found if near not in twins)
-        return tuple(map(self._neighbour, twins)), tuple(_first(MOST_NEAREST, map(self._neighbour, rest)))
+        rest = (self._neighbour(near, sight) for near in found if near not in twins)
+        return tuple(self._neighbour(near, sight) for near in twins), tuple(_first(MOST_NEAREST, rest))
 
-    def _neighbour(self, near: Near) -> Neighbour:
+    def _neighbour(self, near: Near, sight: _Sight) -> Neighbour:
         pair_id = self._ids[near.row]
         pair, now = self._view.layout.pairs[pair_id], self._view.now(pair_id)
         decided = now.decision.output if now.decision is not None else None
-        hidden = is_hidden(self._view, pair_id, unanswered_again=False)
+        secret = self._is_secret(near, pair_id, sight)
         return Neighbour(
             pair_id=pair_id,
             input=pair.input,
-            output="" if hidden else pair.output if decided is None else decided,
-            state=now.state,
+            output="" if secret else pair.output if decided is None else decided,
+            state="open" if secret else now.state,
             similarity=round(near.similarity, 4),
+        )
+
+    def _is_secret(self, near: Near, pair_id: str, sight: _Sight) -> bool:
+        """Whether the output of a neighbour would give an answer away that is still to come."""
+        view, deck = self._view, sight.deck
+        if is_hidden(view, pair_id, unanswered_again=False):
+            return True
+        if pair_id in deck.again and state_on(view, deck, sight.reviewer, pair_id) == "open":
+            return True
+        if sight.blind is None:
+            return False
+        # What a near twin has for an output, drafted or decided, is nearly the draft that is hidden.
+        group_of = view.layout.group_of
+        return near.similarity >= NEAR or (
+            pair_id in group_of and group_of[pair_id] == group_of.get(sight.blind)
         )
 
 

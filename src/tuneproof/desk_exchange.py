@@ -2,22 +2,23 @@
 
 A decision is recognised by its content, so taking one file twice changes nothing. Another reviewer's answer
 to a decided pair is stored as an independent one: equal, it counts as agreement; different, the pair is open
-until somebody decides.
+until somebody decides. A file can say anything, so whatever comes from one is marked, its kind follows from
+the draft here, and no batch is closed by it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from tuneproof.artifacts.base import canonical_json, sha256_of
-from tuneproof.artifacts.desk import BATCH, Decision
-from tuneproof.artifacts.pairs import Drafts, LeftOut
-from tuneproof.desk_batches import Place, pair_hash
+from tuneproof.artifacts.desk import Decision
+from tuneproof.artifacts.pairs import LeftOut
+from tuneproof.desk_batches import Layout
 from tuneproof.desk_state import ANSWERS, DeskState, PairState, Track, folded, said
 from tuneproof.errors import BadInput
 from tuneproof.outside.desk_store import DeskStore
@@ -43,6 +44,10 @@ class Imported(NamedTuple):
     """Changes of mind about pairs that somebody else has answered too; those are flagged."""
     refused: tuple[LeftOut, ...]
     """Decisions on another draft, or on a pair that is not here."""
+    malformed: tuple[str, ...] = ()
+    """Pairs whose output from the file has not the form of an answer; those are flagged."""
+    closes: int = 0
+    """Closes of batches in the file; none is taken over."""
 
 
 class _Line(NamedTuple):
@@ -58,6 +63,7 @@ class _Take(NamedTuple):
     conflicts: list[str]
     repeated: list[str]
     flagged: list[str]
+    malformed: list[str]
 
 
 def export_decisions(store: DeskStore) -> str:
@@ -65,36 +71,38 @@ def export_decisions(store: DeskStore) -> str:
     return "".join(canonical_json(event.model_dump(mode="json")) + "\n" for event in store.events())
 
 
-def import_decisions(store: DeskStore, text: str, shown: str, drafts: Drafts) -> Imported:
+def import_decisions(
+    store: DeskStore, text: str, shown: str, layout: Layout, problem_of: Callable[[str], str]
+) -> Imported:
     """Take over the decisions of an export; all of the file, or nothing.
 
-    An empty desk takes everything, the closes of batches too, where the batches are the same.
+    An empty desk takes every event but the closes of batches: each must be closed here, by a person's note.
 
     Args:
         store: the desk here.
         text: what `export_decisions` returned elsewhere.
         shown: name of the file, for messages.
-        drafts: the pairs here.
+        layout: the pairs here.
+        problem_of: says why an output has not the form of an answer; empty if it has.
 
     Raises:
         BadInput: a line is no decision; each is named.
     """
     lines = _read(text, shown)
-    hashes = {pair.id: pair_hash(pair) for pair in drafts.pairs}
-    places = {place.pair_id: place for place in store.arrange(list(hashes.items()))}
-    refused = tuple(_refused(lines, hashes))
+    refused = tuple(_refused(lines, layout.hashes))
     usable = [
-        line.decision
+        _marked(line.decision, layout)
         for line in lines
-        if line.decision.kind == "close" or hashes.get(line.decision.pair_id) == line.decision.pair_sha256
+        if layout.hashes.get(line.decision.pair_id) == line.decision.pair_sha256
     ]
-    found = _Take([], [], [], [], [])
+    found = _Take([], [], [], [], [], [])
 
     def plan(here: tuple[Decision, ...]) -> Sequence[Decision]:
         if not here:
-            found.events.extend(_all_of(usable, places))
+            found.events.extend(usable)
         else:
-            _merge(here, usable, hashes, places, found)
+            _merge(here, usable, layout, found)
+        _flag_malformed(found, problem_of)
         return found.events
 
     store.append_all(plan)
@@ -105,7 +113,30 @@ def import_decisions(store: DeskStore, text: str, shown: str, drafts: Drafts) ->
         repeated=len(found.repeated),
         flagged=len(found.flagged),
         refused=refused,
+        malformed=tuple(found.malformed),
+        closes=sum(line.decision.kind == "close" for line in lines),
     )
+
+
+def _marked(event: Decision, layout: Layout) -> Decision:
+    """Believe of an event only what can be seen here; an `again` is of the batch that showed it once more."""
+    draft, kind = layout.pairs[event.pair_id].output, event.kind
+    if kind in ("accept", "fix"):
+        kind = "accept" if event.output == draft else "fix"
+    batch = event.batch if kind == "again" else layout.batch_of[event.pair_id]
+    blind = event.blind and event.pair_id in layout.blind
+    return event.model_copy(update={"kind": kind, "batch": batch, "blind": blind, "imported": True})
+
+
+def _flag_malformed(found: _Take, problem_of: Callable[[str], str]) -> None:
+    """Have every output that is wrong in form looked at by a person here."""
+    for event in [e for e in found.events if e.kind in ("accept", "fix", "again")]:
+        problem = problem_of(event.output) if event.output is not None else ""
+        if problem and event.pair_id not in found.malformed:
+            found.malformed.append(event.pair_id)
+            note = f"From a file, and wrong in form: {problem}"
+            update = {"kind": "flag", "note": note, "output": None, "seconds": 0.0, "blind": False}
+            found.events.append(event.model_copy(update=update))
 
 
 def _read(text: str, shown: str) -> list[_Line]:
@@ -143,20 +174,19 @@ def _flaw(decision: Decision) -> str:
         (answer_needed and not (output or "").strip(), f"output: empty for {decision.kind}"),
         (decision.kind == "delete" and output is not None, "output: given for delete"),
         (decision.batch < 1 or decision.seq < 1, f"batch {decision.batch}, seq {decision.seq}"),
-        (not _is_time(decision.at), f"at: no time: {decision.at[:40]!r}"),
+        (not _is_time(decision.at), f"at: no time with its zone: {decision.at[:40]!r}"),
     )
     return next((flaw for wrong, flaw in checks if wrong), "")
 
 
 def _is_time(text: str) -> bool:
     try:
-        datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
-    return True
 
 
-def _refused(lines: Sequence[_Line], hashes: dict[str, str]) -> Iterator[LeftOut]:
+def _refused(lines: Sequence[_Line], hashes: Mapping[str, str]) -> Iterator[LeftOut]:
     for place, decision in lines:
         known = hashes.get(decision.pair_id)
         if decision.kind == "close" or known == decision.pair_sha256:
@@ -165,28 +195,8 @@ def _refused(lines: Sequence[_Line], hashes: dict[str, str]) -> Iterator[LeftOut
         yield LeftOut(place=place, reason=f"{what}: {decision.pair_id[:80]!r}")
 
 
-def _all_of(events: Sequence[Decision], places: dict[str, Place]) -> list[Decision]:
-    """Give everything to an empty desk; closes only where the file has the batches that are here."""
-    same = all(e.batch == _batch(places, e) for e in events if e.kind not in ("close", "again"))
-    return [e if same else _placed(e, places) for e in events if same or e.kind not in ("close", "again")]
-
-
-def _placed(event: Decision, places: dict[str, Place]) -> Decision:
-    return event.model_copy(update={"batch": _batch(places, event)})
-
-
-def _batch(places: dict[str, Place], event: Decision) -> int:
-    return places[event.pair_id].position // BATCH + 1
-
-
-def _merge(
-    here: Sequence[Decision],
-    events: Sequence[Decision],
-    hashes: dict[str, str],
-    places: dict[str, Place],
-    found: _Take,
-) -> None:
-    state, theirs = DeskState(hashes), DeskState(hashes)
+def _merge(here: Sequence[Decision], events: Sequence[Decision], layout: Layout, found: _Take) -> None:
+    state, theirs = DeskState(layout.hashes), DeskState(layout.hashes)
     for event in here:
         state.add(event)
     for event in events:
@@ -194,13 +204,13 @@ def _merge(
     known = {_key(event) for event in here}
     for answer in _standing_answers(theirs.tracks):
         track = state.tracks[answer.pair_id]
-        event_here = None if _key(answer) in known else _as_here(track.now, answer)
+        event_here = None if _key(answer) in known else _as_here(track.now, answer, layout)
         if event_here is None:
             found.repeated.append(answer.pair_id)
             continue
         _sort(track.now, event_here, found)
-        found.events.append(event_here if event_here.kind == "again" else _placed(event_here, places))
-        state.add(found.events[-1])
+        found.events.append(event_here)
+        state.add(event_here)
 
 
 def _standing_answers(tracks: dict[str, Track]) -> list[Decision]:
@@ -212,10 +222,10 @@ def _standing_answers(tracks: dict[str, Track]) -> list[Decision]:
     return sorted(standing.values(), key=lambda answer: answer.seq)
 
 
-def _as_here(now: PairState, answer: Decision) -> Decision | None:
+def _as_here(now: PairState, answer: Decision, layout: Layout) -> Decision | None:
     """Say what an answer from elsewhere is here; None where it is older than the reviewer's own here."""
     if not now.answers:
-        return answer if answer.kind != "again" else _first_answer(answer)
+        return answer if answer.kind != "again" else _first_answer(answer, layout)
     own = [a for a in now.answers if a.reviewer == answer.reviewer]
     if answer.kind == "again" or not own:
         return answer.model_copy(update={"kind": "again"})
@@ -226,9 +236,10 @@ def _as_here(now: PairState, answer: Decision) -> Decision | None:
     return answer.model_copy(update={"kind": "flag", "note": f"{said(answer)}, after another answer before."})
 
 
-def _first_answer(answer: Decision) -> Decision:
-    # Whether it is the draft is not in the event; a fix claims less than an accept.
-    return answer.model_copy(update={"kind": "delete" if answer.output is None else "fix"})
+def _first_answer(answer: Decision, layout: Layout) -> Decision:
+    """Turn a second answer into a decision, where the first one is not in the file."""
+    kind = "delete" if answer.output is None else "fix"
+    return _marked(answer.model_copy(update={"kind": kind}), layout)
 
 
 def _sort(now: PairState, event: Decision, found: _Take) -> None:
@@ -243,4 +254,4 @@ def _sort(now: PairState, event: Decision, found: _Take) -> None:
 def _key(event: Decision) -> str:
     """Name an answer by its content, whatever its number and its kind are here or there."""
     parts = (event.at, event.reviewer, event.pair_id, event.pair_sha256, event.output)
-    return sha256_of(canonical_json([*parts, event.seconds, event.blind, event.driven]))
+    return sha256_of(canonical_json([*parts, event.seconds, event.driven]))

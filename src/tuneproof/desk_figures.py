@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from statistics import NormalDist, mean, median
+from statistics import mean, median
 
 from tuneproof.artifacts.comparison import Interval
 from tuneproof.artifacts.desk import Agreement, BatchSummary, Decision, ReviewFigures
 from tuneproof.desk_state import DeskView, folded
-from tuneproof.statistics import wilson
+from tuneproof.statistics import newcombe, wilson
 
 STAMP_LEAST, STAMP_RATE, STAMP_SECONDS, STAMP_BATCH_SECONDS = 20, 0.95, 4.0, 90.0
 """Decisions from which a rubber stamp is called; accept rate above; median below; span of a whole batch.
 
 Rate and median: reference A9, S8. The span is our choice: 20 pairs in 90 s are read as fast as 4.5 s each.
 """
-_Z = NormalDist().inv_cdf(0.975)
 _LONGEST_COMPARED = 20_000
 Answer = str | None
 Twice = tuple[Answer, Answer]
@@ -29,8 +27,10 @@ Twice = tuple[Answer, Answer]
 def agreement(twice: Sequence[Twice]) -> Agreement:
     """Cohen's kappa of answers to the same pairs, with the raw counts.
 
-    κ = (p_o − p_e) / (1 − p_e), SE ≈ √(p_o (1 − p_o) / (n (1 − p_e)²)) (Cohen 1960, Educ Psychol Meas
-    20:37–46), 95 % normal interval within −1 to 1. Answers are compared without differences in white space.
+    κ = (p_o − p_e) / (1 − p_e) (Cohen 1960, Educ Psychol Meas 20:37–46). Its 95 % interval is Wilson's of p_o
+    (1927, JASA 22:209–212) put through the same formula, p_e taken as known as in Cohen's own simple standard
+    error, within −1 to 1: it keeps a width where all answers are equal, or none. Answers are compared without
+    differences in white space.
     """
     pairs = [(folded(first), folded(second)) for first, second in twice]
     n, equal = len(pairs), sum(first == second for first, second in pairs)
@@ -41,32 +41,9 @@ def agreement(twice: Sequence[Twice]) -> Agreement:
     if by_chance == n * n:  # in whole numbers: both gave one and the same answer always
         return Agreement(n=n, equal=equal, kappa=None, interval=None)
     p_o, p_e = equal / n, by_chance / (n * n)
-    kappa = (p_o - p_e) / (1 - p_e)
-    half = _Z * math.sqrt(p_o * (1 - p_o) / n) / (1 - p_e)
-    return Agreement(
-        n=n,
-        equal=equal,
-        kappa=kappa,
-        interval=Interval(low=max(-1.0, kappa - half), high=min(1.0, kappa + half)),
-    )
-
-
-def newcombe(k: int, n: int, other_k: int, other_n: int) -> Interval | None:
-    """95 % interval of k / n − other_k / other_n, two independent shares.
-
-    Newcombe (1998), Stat Med 17:873–890, method 10: hybrid score, without continuity correction.
-
-    Returns:
-        Bounds within −1 to 1; None where one of the shares has no items.
-    """
-    if not n or not other_n:
-        return None
-    p, q = k / n, other_k / other_n
-    own, other = wilson(k, n), wilson(other_k, other_n)
-    return Interval(
-        low=p - q - math.hypot(p - own.low, other.high - q),
-        high=p - q + math.hypot(own.high - p, q - other.low),
-    )
+    share = wilson(equal, n)
+    low, high = (max(-1.0, min(1.0, (x - p_e) / (1 - p_e))) for x in (share.low, share.high))
+    return Agreement(n=n, equal=equal, kappa=(p_o - p_e) / (1 - p_e), interval=Interval(low=low, high=high))
 
 
 def edit_share(draft: str, output: str) -> float:
@@ -183,7 +160,9 @@ def figures_of(view: DeskView) -> ReviewFigures:
         hidden=hidden,
         hidden_equal=hidden_equal,
         anchoring=newcombe(shown_kept, shown, hidden_equal, hidden),
-        driven=any(s.driven for s in summaries) or any(d.driven for d in seconds),
+        driven=any(s.driven for s in summaries)
+        or any(d.driven or _first(view, d).driven for d in (*decisions, *seconds)),
+        imported=sum(d.imported for d in decisions),
         left_unreviewed=sum(len(view.layout.batches[b - 1]) for b in batches if b not in closed),
     )
 

@@ -113,7 +113,10 @@ class DeskView(NamedTuple):
         return self.state.tracks[pair_id].now
 
     def is_closed(self, batch: int) -> bool:
-        """Whether every pair of the batch was decided before its last close, and still is."""
+        """Whether every pair of the batch was decided before its last close, and still is.
+
+        What stands must not have come from a file since: whoever closes a batch answers for what is in it.
+        """
         close = self.state.closes.get(batch)
         return all(
             close is not None and self._held(pair_id, close) for pair_id in self.layout.batches[batch - 1]
@@ -121,7 +124,10 @@ class DeskView(NamedTuple):
 
     def _held(self, pair_id: str, close: Decision) -> bool:
         now = self.now(pair_id)
-        return now.state != "open" and any(answer.seq < close.seq for answer in now.answers)
+        stands = now.decision
+        if stands is None or now.state == "open" or (stands.imported and stands.seq > close.seq):
+            return False
+        return any(answer.seq < close.seq for answer in now.answers)
 
     def open_batch(self) -> int:
         """The first batch that is not closed; one more than there are when all are."""

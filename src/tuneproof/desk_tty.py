@@ -10,6 +10,7 @@ from tuneproof.artifacts.desk import BatchSummary, Card, Neighbour, Standing, Wi
 from tuneproof.desk import Conflict, Desk
 from tuneproof.errors import BadInput, NotReady, TuneproofError
 from tuneproof.plots_style import visible
+from tuneproof.review_words import agreement_text
 
 HELP = """\
 a  accept the draft (a hidden draft: write the output)
@@ -17,9 +18,9 @@ e  fix the output
 d  delete the pair
 u  undo your last decision
 f  flag the pair, or take the flag away
-n  next card
-p  previous card
-o  first undecided card
+n  next pair
+p  previous pair
+o  first undecided pair
 s  summary of the batch so far
 ?  these keys
 q  quit; every decision is kept"""
@@ -216,17 +217,20 @@ def _undone(seat: _Seat, card: Card) -> Card | None:
 def _moved(seat: _Seat, card: Card, key: str) -> Card:
     step = seat.desk.card(seat.reviewer, card.pair_id, step="next" if key == "n" else "previous")
     if step is None:
-        seat.out("This is the last card." if key == "n" else "This is the first card.")
+        seat.out("This is the last pair." if key == "n" else "This is the first pair.")
         return card
     _show(seat.out, step)
     return step
 
 
 def _close(seat: _Seat) -> bool:
-    """Ask for the note that closes the batch; False if the reviewer gives none."""
+    """Ask for the note that closes the batch; False if none is given, or others must answer first."""
+    if waiting := seat.desk.standing(seat.reviewer).waiting:
+        seat.out(visible(waiting))
+        return False
     _tell(seat.out, seat.desk.summary(seat.reviewer))
     while True:
-        note = seat.keys.line("Every card is decided. What was this batch like, in your words? ")
+        note = seat.keys.line("Every pair is decided. What was this batch like, in your words? ")
         if note is None or note.strip() in ("", "q"):
             seat.out("The batch stays open; every decision is kept.")
             return False
@@ -234,7 +238,8 @@ def _close(seat: _Seat) -> bool:
             seat.desk.close(seat.reviewer, note, driven=seat.driven)
         except NotReady as error:
             seat.out(f"{error.problem} {error.remedy}")
-            return True
+            # A pair may be open again; where others must answer first, asking once more would not help.
+            return seat.desk.card(seat.reviewer) is not None or seat.desk.standing(seat.reviewer).done
         except TuneproofError as error:
             seat.out(f"{error.problem} {error.remedy}")
             continue
@@ -254,7 +259,7 @@ def _shown(seat: _Seat, card: Card | None) -> Card | None:
 def _show(out: Out, card: Card) -> None:
     """Say everything on a card, one label a line, so that it can be listened to."""
     out("")
-    out(f"Card {card.position} of {card.of}, batch {card.batch}. {_kind_of(card)}")
+    out(f"Pair {card.position} of {card.of}, batch {card.batch}. {_kind_of(card)}")
     _text(out, "Input", card.input)
     if card.draft is None:
         out("Draft: hidden until you have answered.")
@@ -293,7 +298,7 @@ def _text(out: Out, label: str, text: str) -> None:
 
 
 def _beside(name: str, neighbour: Neighbour) -> str:
-    output = visible(neighbour.output).replace("\n", " ") or "not answered yet"
+    output = visible(neighbour.output).replace("\n", " ") or "not shown yet"
     text = " ".join(visible(neighbour.input).split())
     text = text if len(text) <= 160 else text[:159] + "…"
     return f"{name}, {neighbour.similarity:.0%} alike, {neighbour.state}: {text} → {output}"
@@ -314,19 +319,29 @@ def _progress(standing: Standing) -> str:
     if standing.done:
         return f"{standing.decided} of {standing.total} pairs decided."
     parts = [
-        f"Batch {standing.batch} of {standing.batches}: {standing.in_batch} of {standing.of_batch} cards;",
-        f"{standing.decided} of {standing.total} pairs decided, {standing.flagged} flagged.",
+        f"Batch {standing.batch} of {standing.batches}: {standing.in_batch} of {standing.of_batch} decided;",
+        f"{standing.decided} of {standing.total} pairs decided in all, {standing.flagged} flagged.",
+        _pace(standing),
+        visible(standing.waiting),
         visible(standing.reminder),
         standing.alarm,
     ]
     return " ".join(part for part in parts if part)
 
 
+def _pace(standing: Standing) -> str:
+    by = " by a program" if standing.driven else ""
+    said = [f"{standing.median_seconds:.1f} s a pair"] if standing.median_seconds is not None else []
+    if standing.self_agreement.n:
+        said.append(f"with yourself: {agreement_text(standing.self_agreement)}")
+    return f"{'; '.join(said)}{by}." if said else ""
+
+
 def _tell(out: Out, summary: BatchSummary) -> None:
     out(
         f"Batch {summary.batch}: {summary.pairs} decided, {summary.accepted} accepted, {summary.fixed} "
         f"fixed, {summary.deleted} deleted; {summary.accept_rate:.0%} of the shown drafts accepted, "
-        f"{summary.median_seconds:.1f} s a pair."
+        f"{summary.median_seconds:.1f} s a pair{', by a program' if summary.driven else ''}."
     )
     if summary.again.n:
         out(f"Shown again: {summary.again.equal} of {summary.again.n} answered as before.")

@@ -10,6 +10,7 @@ from tuneproof.artifacts.case import DataSection
 from tuneproof.errors import BadInput, LockBroken, NotReady
 from tuneproof.outside.files import atomic_write
 from tuneproof.outside.readers import pairs_from, read_rows
+from tuneproof.outside.spend_costs import has_answered, last_call
 from tuneproof.shelves import LOCKS
 from tuneproof.teacher_prompt import folded_input
 from tuneproof.workspace import Workspace
@@ -28,6 +29,8 @@ class DraftingLock(Artifact):
     """How many there are."""
     parts: dict[str, str]
     """Key of task.yaml, or `examples` → hash of its value."""
+    after_call: int = 0
+    """Number of the last call in the spend ledger when it was written; later calls were made under it."""
 
 
 def read_examples(task_file: TaskFile, root: Path, problem_of: Callable[[str], str]) -> tuple[Pair, ...]:
@@ -105,32 +108,37 @@ def lock_of(task_file: TaskFile, examples: Sequence[Pair], files: dict[str, str]
     return DraftingLock(version=task_file.drafting.version, examples=len(examples), parts=parts)
 
 
-def keep_drafting_lock(workspace: Workspace, lock: DraftingLock, *, nothing_paid: bool) -> None:
+def keep_drafting_lock(workspace: Workspace, lock: DraftingLock, ledger: Path, purpose: str) -> None:
     """Write the lock before the first draft; later it must be the same one.
+
+    Until a call is answered after it was written, nothing that was locked has been used, and it may change.
 
     Args:
         workspace: the project.
         lock: of what the teacher would be told now.
-        nothing_paid: no call was answered yet, so nothing that was locked has been used.
+        ledger: the file that has all calls.
+        purpose: whose calls, in the ledger.
 
     Raises:
         LockBroken: what the teacher is told has changed since the first draft.
     """
     path = workspace.root / LOCKS / f"drafting-v{lock.version}.lock.json"
-    if path.exists() and not nothing_paid:
+    if path.exists():
         before = workspace.parsed(path.read_bytes(), DraftingLock, path)
-        if before == lock:
+        if before.parts == lock.parts:
             return
-        changed = [
-            name
-            for name in dict.fromkeys((*before.parts, *lock.parts))
-            if before.parts.get(name) != lock.parts.get(name)
-        ]
-        raise LockBroken(
-            f"{', '.join(changed) or 'the record'} changed since the first draft: {workspace.shown(path)} "
-            "was written before it.",
-            remedy=f"Put it back as it was, or set `drafting.version: {lock.version + 1}` in task.yaml: "
-            "then drafts with another prompt are made, and paid for, again.",
-        )
+        if has_answered(ledger, purpose=purpose, after=before.after_call):
+            raise _broken(before, lock, workspace.shown(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = lock.model_copy(update={"after_call": last_call(ledger)})
     atomic_write(path, (lock.model_dump_json(indent=1) + "\n").encode())
+
+
+def _broken(before: DraftingLock, lock: DraftingLock, shown: str) -> LockBroken:
+    names = dict.fromkeys((*before.parts, *lock.parts))
+    changed = [name for name in names if before.parts.get(name) != lock.parts.get(name)]
+    return LockBroken(
+        f"{', '.join(changed)} changed since the first draft: {shown} was written before it.",
+        remedy=f"Put it back as it was, or set `drafting.version: {lock.version + 1}` in task.yaml: "
+        "then drafts with another prompt are made, and paid for, again.",
+    )

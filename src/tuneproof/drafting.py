@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 from tuneproof.artifacts import DraftRow, LeftOut, Pair, Reply
+from tuneproof.errors import NotReady
 from tuneproof.outside.protocols import Progress
 from tuneproof.request import Request
 from tuneproof.spend import SpendCapReached
@@ -18,7 +19,11 @@ from tuneproof.teacher_prompt import Input, TeacherPrompt, repair
 NOT_BEFORE_THE_CAP = "not drafted: the spend cap was reached"
 """Why inputs were left out that the money did not reach."""
 UNUSABLE = "the teacher gave no usable reply"
-_FENCED_CODE = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+HOPELESS = 20
+"""First inputs of which at least one must give a draft in the form of an answer: the rest costs money too."""
+_FENCE = "```"
+_LANGUAGE = re.compile(r"[\w+-]*")
+_TOKEN_OR_SPACE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[ \t\r\n]+')
 _NO_TEXT = re.compile("[\ud800-\udfff\0]")
 
 
@@ -41,10 +46,14 @@ class Teacher(NamedTuple):
     costs: Callable[[], Mapping[str, Cost]]
     """Hash of a request → what all calls with it cost so far."""
     progress: Progress
-    standing: Callable[[], str]
-    """What is spent and what is left of the cap, for the progress line."""
+    standing: Callable[[bool], str]
+    """What is spent and what is left of the cap, for the progress line; True: as it is now."""
+    stopping: Callable[[int], None]
+    """Told after Ctrl-C how many calls are waited for."""
     calls: int = 1
     """Calls at once."""
+    again: bool = False
+    """Whether replies that were empty or cut are asked for once more."""
 
 
 class Rules(NamedTuple):
@@ -95,6 +104,7 @@ def draft_all(inputs: Sequence[Input], prompt: TeacherPrompt, teacher: Teacher, 
 
     Raises:
         OutsideFailed: the API answers nothing at all; what was paid for is in the ledger.
+        NotReady: none of the first drafts has the form of an answer.
     """
     made: dict[int, _Draft | LeftOut] = {}
     queue = deque(range(len(inputs)))
@@ -120,11 +130,37 @@ def draft_all(inputs: Sequence[Input], prompt: TeacherPrompt, teacher: Teacher, 
                             # It may fit once calls on their way came cheaper than their worst case.
                             queue.appendleft(place)
                             room = max(1, len(running))
-                teacher.progress.update(len(made), len(inputs), f"drafts, {teacher.standing()}")
+                _told(made, len(inputs), teacher, last=not (queue or running))
+        except KeyboardInterrupt:
+            teacher.stopping(_cancelled(running))
+            raise
         finally:  # after an error or Ctrl-C, what was not begun must not be paid for
-            for each in running:
-                each.cancel()
+            _cancelled(running)
     return _sorted(made, inputs, teacher, cap)
+
+
+def _told(made: Mapping[int, _Draft | LeftOut], wanted: int, teacher: Teacher, *, last: bool) -> None:
+    _check_hopeful(made)
+    teacher.progress.update(len(made), wanted, f"drafts, {teacher.standing(last)}")
+
+
+def _check_hopeful(made: Mapping[int, _Draft | LeftOut]) -> None:
+    """Stop where a setting, and not an input, must be what is wrong."""
+    if len(made) < HOPELESS or any(isinstance(each, _Draft) and not each.problem for each in made.values()):
+        return
+    first = made[min(made)]
+    what = f"{first.pair.output!r:.200}: {first.problem}" if isinstance(first, _Draft) else first.reason
+    raise NotReady(
+        f"None of the first {len(made)} drafts has the form of an answer, so drafting stopped. The first: "
+        f"{what}",
+        remedy="Compare task.system_prompt, drafting.conventions, the examples and the metric with what the "
+        "teacher answers; a changed prompt needs drafting.version + 1. What was paid for is kept.",
+    )
+
+
+def _cancelled(running: Iterable[Future[_Draft | LeftOut]]) -> int:
+    """Cancel what was not begun, and return how many calls are on their way."""
+    return sum(not each.done() for each in running if not each.cancel())
 
 
 def _refuses(cap: SpendCapReached) -> Callable[[Request], Reply]:
@@ -186,9 +222,24 @@ def _mended(draft: _Draft, limit: int, teacher: Teacher, rules: Rules) -> _Draft
 def _reply(request: Request, teacher: Teacher) -> Reply:
     kept = teacher.kept(request)
     # A call that failed brought nothing: it is worth another try.
-    if kept is not None and kept.finish != "failed":
+    if kept is None or kept.finish == "failed":
+        return teacher.ask(request)
+    if not (teacher.again and is_worth_asking_again(kept)):
         return kept
-    return teacher.ask(request)
+    try:
+        reply = teacher.ask(request)
+    except SpendCapReached as reached:
+        if reached.final:
+            return kept
+        raise
+    return kept if reply.finish == "failed" else reply
+
+
+def is_worth_asking_again(reply: Reply) -> bool:
+    """Whether a paid reply was empty or cut: another call may bring more. A refusal is an answer."""
+    if reply.finish == "length":
+        return not reply.error  # with one, the input is too long, and stays it
+    return reply.finish == "stop" and not reply.text.strip()
 
 
 def _unusable(reply: Reply, limit: int) -> str:
@@ -209,11 +260,10 @@ def _unusable(reply: Reply, limit: int) -> str:
 def tidied(text: str, rules: Rules) -> str:
     """Take off what is no part of an output: white space and a code fence around it.
 
-    With `compact_json` an object or list is written without spaces, its keys in their own order.
+    With `compact_json` an object or list is written without spaces, its keys in their own order and its
+    numbers as the teacher wrote them.
     """
-    text = text.replace("\r\n", "\n").strip()
-    if fenced := _FENCED_CODE.fullmatch(text):
-        text = fenced[1].strip() or text
+    text = _without_fence(text.replace("\r\n", "\n").strip())
     if not rules.compact_json:
         return text
     try:
@@ -222,7 +272,28 @@ def tidied(text: str, rules: Rules) -> str:
         return text
     if not isinstance(value, (dict, list)):
         return text
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _TOKEN_OR_SPACE.sub(_compact, text)
+
+
+def _without_fence(text: str) -> str:
+    """Take off a code fence around the whole text; where more fences stand inside, none is taken off."""
+    head, _, rest = text.partition("\n")
+    if not (head.startswith(_FENCE) and rest.endswith(_FENCE)):
+        return text
+    inside = rest.removesuffix(_FENCE)
+    if _FENCE in inside or not _LANGUAGE.fullmatch(head.removeprefix(_FENCE).rstrip()):
+        return text
+    return inside.strip() or text
+
+
+def _compact(found: re.Match[str]) -> str:
+    """Drop white space between tokens; write a string's letters as letters, as imported JSON has them."""
+    token = found[0]
+    if not token.startswith('"'):
+        return ""
+    written = json.dumps(json.loads(token), ensure_ascii=False)
+    # Half of a surrogate pair can be escaped in JSON, and is no text.
+    return token if _NO_TEXT.search(written) else written
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:

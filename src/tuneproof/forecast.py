@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 from tuneproof.artifacts import Adapter, Case, Comparison, Serving, Split, TaskFile
 from tuneproof.artifacts.case import TuningSection
 from tuneproof.artifacts.curves import curves_from_csv
+from tuneproof.errors import NotReady
 from tuneproof.making import Bench, Outside, frozen_lock
 from tuneproof.outside import machine
 from tuneproof.outside.files import atomic_write
 from tuneproof.paid_calls import CHARS_A_TOKEN, Paid, paid_calls, search_calls
 from tuneproof.reply_shelf import replies_of
 from tuneproof.review_desk import decided
-from tuneproof.shelves import kept_locks, take, take_case, take_drafts, take_split
+from tuneproof.shelves import kept_locks, kept_test_rows, take, take_case, take_drafts, take_split
 from tuneproof.statistics import minimum_detectable_gain
 from tuneproof.steps import STEPS, step_of
 from tuneproof.steps.draft import draft
@@ -32,6 +33,7 @@ from tuneproof.steps.serve import TIMED
 from tuneproof.workspace import Workspace
 
 SPEEDS = "speeds.json"
+FRESH = "nothing: it is fresh"
 
 
 class Speeds(NamedTuple):
@@ -97,8 +99,13 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
     known: dict[str, tuple[str, float | None]] = {}
     paid: tuple[Paid, ...] = ()
     detects = ""
+    if workspace.made("freeze"):
+        take_split(workspace)  # an edited split stops every command
     if last >= step_of("freeze").number:
-        case, split = _in_memory(workspace, outside, bench)
+        found = _in_memory(workspace, outside, bench)
+        if isinstance(found, str):
+            return _until_then(workspace, task_file, last, found)
+        case, split = found
         if last >= step_of("tune").number:
             bench.check_own_code(split)
         known = _work(case, split, speeds)
@@ -110,9 +117,7 @@ def forecast(workspace: Workspace, outside: Outside, bench: Bench, *, until: str
         state = workspace.state(step.verb).state
         work, took = known.get(step.verb, (step.sentence, None))
         fresh = state == "fresh"
-        steps.append(
-            Forecast(step.verb, state, "nothing: it is fresh" if fresh else work, None if fresh else took)
-        )
+        steps.append(Forecast(step.verb, state, FRESH if fresh else work, None if fresh else took))
     price = task_file.serving.machine_usd_per_hour
     if speeds is None:
         return Plan(tuple(steps), NOT_KNOWN, None, None, paid, detects)
@@ -131,12 +136,32 @@ def detectable(case: Case, split: Split) -> str:
     )
 
 
-def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Case, Split]:
-    """Return case and split as a run would make them, written nowhere."""
+def _until_then(workspace: Workspace, task_file: TaskFile, last: int, why: str) -> Plan:
+    """Return what can be said before a person has decided on the pairs."""
+    drafting, states = task_file.drafting, {step.verb: workspace.state(step.verb).state for step in STEPS}
+    work = {step.verb: "known once the pairs are reviewed" for step in STEPS}
+    work |= {"init": step_of("init").sentence, "review": "a person decides on every pair: tuneproof review"}
+    work["draft"] = step_of("draft").sentence
+    paid: tuple[Paid, ...] = ()
+    if drafting.teacher is not None and states["draft"] != "fresh":
+        cap = "no cap is set" if drafting.cap_usd is None else f"at most {drafting.cap_usd:.2f} USD"
+        work["draft"] = f"up to {drafting.count:,} outputs of {drafting.teacher.model}, {cap}"
+        paid = (Paid("teacher", drafting.teacher.model, drafting.count, None, f"{cap} (drafting.cap_usd)"),)
+    steps = (
+        Forecast(s.verb, states[s.verb], FRESH if states[s.verb] == "fresh" else work[s.verb], None)
+        for s in STEPS[:last]
+    )
+    return Plan(tuple(steps), why, None, None, paid)
+
+
+def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Case, Split] | str:
+    """Return case and split as a run would make them, written nowhere; or what a person must do first."""
     fresh = {step.verb for step in STEPS if workspace.state(step.verb).state == "fresh"}
     case = take_case(workspace) if "init" in fresh else init(workspace.task_file())
     if "freeze" in fresh:
         return case, take_split(workspace)
+    if case.task_file.drafting.teacher is not None and "draft" not in fresh:
+        return "the outputs are drafted and reviewed first"
     drafts = (
         take_drafts(workspace)
         if "draft" in fresh
@@ -144,9 +169,22 @@ def _in_memory(workspace: Workspace, outside: Outside, bench: Bench) -> tuple[Ca
     )
     before = frozen_lock(workspace, outside, case.task_file)
     leave_out = case.task_file.review.unreviewed == "leave out"
-    reviewed = review(case, drafts, decided(workspace, case, drafts), closed_only=leave_out)
-    shown, thawed = bench.examples(), kept_locks(workspace)
-    return case, freeze(case, reviewed, frozen_before=before, shown=shown, thawed=thawed)
+    desk = decided(workspace, case, drafts)
+    try:
+        reviewed = bench.well_formed(review(case, drafts, desk, closed_only=leave_out))
+    except NotReady as error:
+        if desk is None and drafts.provenance.kind == "imported":
+            raise  # nobody sat down yet: an authority may be what is missing
+        return error.problem.rstrip(".")
+    split = freeze(
+        case,
+        reviewed,
+        frozen_before=before,
+        shown=bench.examples(),
+        thawed=kept_locks(workspace),
+        known=kept_test_rows(workspace),
+    )
+    return case, split
 
 
 def _work(case: Case, split: Split, speeds: Speeds | None) -> dict[str, tuple[str, float | None]]:
@@ -189,6 +227,8 @@ def learn(workspace: Workspace, cache: Path) -> None:
     if any(workspace.state(verb).state != "fresh" for verb in ("tune", "compare", "quantize", "serve")):
         return
     case, adapter = take_case(workspace), take(workspace, "tune", Adapter)
+    if not _trained_here(adapter):
+        return
     curves = curves_from_csv(workspace.read("tune", "curves.csv"))
     took = sum(row.tokens / row.tokens_per_s for row in curves if row.tokens_per_s)
     quantized = workspace.made("quantize")
@@ -202,6 +242,11 @@ def learn(workspace: Workspace, cache: Path) -> None:
     known = _all(cache) | {_key(case.task_file.tuning.base): list(speeds)}
     cache.mkdir(parents=True, exist_ok=True)
     atomic_write(cache / SPEEDS, (json.dumps(known, indent=1) + "\n").encode())
+
+
+def _trained_here(adapter: Adapter) -> bool:
+    """Whether the adapter's speed can be this machine's; one from a GPU says nothing of a machine without."""
+    return adapter.device == machine.describe() or machine.has_nvidia_gpu()
 
 
 def _mean_call(

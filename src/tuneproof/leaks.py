@@ -245,7 +245,7 @@ def _tfidf(known: Sequence[str], asked: Sequence[str], analyzer: str):  # type: 
     pattern = {"token_pattern": r"(?u)\b\w+\b"} if analyzer == "word" else {}
     vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=spans, sublinear_tf=True, **pattern)
     try:
-        vectorizer.fit([*known, *asked])
+        found = vectorizer.fit_transform([*known, *asked])
     except ValueError:  # no words at all
         return None
-    return vectorizer.transform(known), vectorizer.transform(asked)
+    return found[: len(known)], found[len(known) :]

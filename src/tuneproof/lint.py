@@ -1,7 +1,8 @@
 """Pairs, and the rows that are none → findings: what is wrong with a data set, and what may be.
 
-Errors are what `draft` or `tune` would refuse; warnings are for a person to read. One row has at most one
-finding of a kind, so that a thousand copies of a row are a thousand findings and not half a million.
+Errors are what `draft` or `tune` would refuse; warnings are for a person to read. Estimated lengths and what
+a reviewer will still see are warnings. One row has at most one finding of a kind, so that a thousand copies
+of a row are a thousand findings and not half a million.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ KINDS: dict[str, Kind] = {
     ),
     "too long": Kind("error", "Shorten the input, leave the row out, or raise serving.num_ctx."),
     "reply too long": Kind("error", "Raise task.max_new_tokens, or leave the row out: the reply is cut."),
+    "no draft": Kind(
+        "warning",
+        "Nothing for a repeat; what has no usable reply is asked for again by `tuneproof draft --again`.",
+    ),
     "near twins, different outputs": Kind(
         "warning", "Read both. Mend the wrong one; if both are right, keep them: they are hard cases."
     ),
@@ -106,6 +111,8 @@ class Rules(NamedTuple):
     """Two outputs are the same label if this makes them equal."""
     leave_out: bool = False
     """`data.bad_rows: leave out`: what `draft` goes on without is a warning."""
+    drafted: bool = False
+    """Outputs are a teacher's drafts: a person decides on each, so no form of one stops anything."""
 
 
 def lint(pairs: Sequence[Pair], rejected: Sequence[LeftOut], rules: Rules) -> tuple[Finding, ...]:
@@ -115,7 +122,7 @@ def lint(pairs: Sequence[Pair], rejected: Sequence[LeftOut], rules: Rules) -> tu
     # A side that is no answer contradicts nothing, as in `draft`: its good twin stays.
     whole = [index for index in range(len(pairs)) if index not in broken]
     found = [
-        *(_finding("no pair", row.place, row.reason) for row in rejected),
+        *(_finding("no draft" if rules.drafted else "no pair", row.place, row.reason) for row in rejected),
         *(finding for _, finding in alone),
         *_same_ids(pairs),
         *_same_inputs(pairs, whole),
@@ -123,7 +130,7 @@ def lint(pairs: Sequence[Pair], rejected: Sequence[LeftOut], rules: Rules) -> tu
         *_lengths(pairs, rules.room),
         *_labels([pairs[index] for index in whole], rules),
     ]
-    if rules.leave_out:
+    if rules.leave_out or rules.drafted:
         found = [each._replace(severity="warning") if each.kind in LEFT_OUT else each for each in found]
     order = {kind: place for place, kind in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda each: (each.severity != "error", order[each.kind])))
@@ -257,7 +264,7 @@ def _lengths(pairs: Sequence[Pair], room: Room) -> Iterator[Finding]:
 
 
 def _too_much(kind: str, pair: Pair, tokens: Tokens, most: tuple[int, str]) -> Finding | None:
-    """Tell what does not fit; a warning where only the upper estimate does not."""
+    """Tell what does not fit; a warning where it was estimated, for `tune` counts."""
     fewest, highest = tokens
     limit, name = most
     if highest <= limit:
@@ -272,7 +279,7 @@ def _too_much(kind: str, pair: Pair, tokens: Tokens, most: tuple[int, str]) -> F
     else:
         why = f"{what} about {fewest:,} to {highest:,} tokens (an estimate); {name} is {limit:,}"
     found = _at(kind, pair, why, value)
-    return found if fewest > limit else found._replace(severity="warning")
+    return found if fewest == highest else found._replace(severity="warning")
 
 
 def _labels(pairs: Sequence[Pair], rules: Rules) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from tuneproof.artifacts import (
     EndpointSection,
     EvalPlan,
     PriceUsed,
+    Reviewed,
     Split,
     SplitLock,
     TaskFile,
@@ -105,7 +106,7 @@ class Maker:
             if wanted:
                 self._tell.note(f"{step.number:>2} {verb}: fresh. {say(artifact)}")
             return artifact
-        if not wanted:
+        if not wanted and verb != "init":  # the case follows from task.yaml at once, and costs nothing
             raise MissingArtifact(
                 f"`tuneproof {self._only}` needs {step.folder}, which is {state.state} ({state.why}).",
                 remedy=f"tuneproof {verb} --project {self._workspace.shown(self._workspace.root)}",
@@ -217,6 +218,25 @@ class Bench:
     def problem_of(self, output: str) -> str:
         """Say why a text cannot be an expected output; empty if it can."""
         return expected_problem(output, self.scorer())
+
+    def well_formed(self, reviewed: Reviewed) -> Reviewed:
+        """Return the pairs that go on, if the metric can accept each of their outputs.
+
+        Raises:
+            NotReady: an output is none; the pairs are named.
+        """
+        if reviewed.figures is None:  # imported ones were checked when they were read
+            return reviewed
+        found = [(pair, problem) for pair in reviewed.pairs if (problem := self.problem_of(pair.output))]
+        if not found:
+            return reviewed
+        named = "".join(f"\n{pair.id}: {pair.output!r:.120}: {problem}" for pair, problem in found[:20])
+        more = f"\n… and {len(found) - 20:,} more" if len(found) > 20 else ""
+        raise NotReady(
+            f"{len(found):,} reviewed outputs are none that the metric can accept:{named}{more}",
+            remedy=f"Fix or delete each: tuneproof review --pair {found[0][0].id} --project "
+            f"{self._workspace.shown(self._workspace.root)}",
+        )
 
     def pairs(self) -> Drafts:
         """Read the user's own pairs."""

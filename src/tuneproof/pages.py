@@ -35,6 +35,7 @@ from tuneproof.report import ReportInput, render_html, render_markdown, table_ma
 from tuneproof.scoring import Scorer
 from tuneproof.shelves import (
     kept_locks,
+    kept_test_rows,
     put,
     put_split,
     take,
@@ -82,7 +83,7 @@ class write_pages:
     ) -> None:
         """Write the split, what was found in its pairs, and what became of earlier test rows."""
         report = data_report(case, split, shown=shown_in(case, examples))
-        found = thaw(split.lock, reviewed.pairs, kept_locks(workspace))
+        found = thaw(split.lock, reviewed.pairs, kept_locks(workspace), kept_test_rows(workspace))
         workspace.write("freeze", "data_report.json", report.model_dump_json(indent=1) + "\n")
         workspace.write("freeze", "data_report.md", data_report_markdown(report, found))
         if found:

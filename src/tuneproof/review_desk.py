@@ -34,7 +34,8 @@ def open_desk(workspace: Workspace, case: Case, drafts: Drafts, problem_of: Call
         problem_of: says why the metric cannot accept an output.
     """
     store, task_file = DeskStore(desk_path(workspace)), case.task_file
-    checks = Checks(problem_of, _scanned)
+    made = _drafts_made(workspace)
+    checks = Checks(problem_of, _scanned, lambda: _drafts_made(workspace) == made)
     return OpenDesk(Desk(store, drafts, task_file.review, checks, exactly_now, task_file.split), store)
 
 
@@ -54,6 +55,12 @@ def decisions(workspace: Workspace) -> str:
 def desk_path(workspace: Workspace) -> Path:
     """Return where the decisions lie: not in a folder of a step, which is emptied when it is made anew."""
     return workspace.root / DESK
+
+
+def _drafts_made(workspace: Workspace) -> str:
+    """Return the digest of what is drafted now; empty while it is made anew."""
+    made = workspace.made("draft")
+    return made.artifact if made is not None else ""
 
 
 def _scanned(text: str) -> tuple[tuple[str, str], ...]:

@@ -38,6 +38,11 @@ def _drafted(provenance: Provenance) -> Iterator[tuple[str, str]]:
 def _reviewed(figures: ReviewFigures) -> Iterator[tuple[str, str]]:
     if figures.driven:
         yield "Decisions", DRIVEN
+    if figures.imported:
+        yield (
+            "Taken over from a file",
+            f"{count(figures.imported)} pairs; nobody decided on them at this desk",
+        )
     yield "Reviewers", ", ".join(figures.reviewers)
     yield "Batches closed", count(len(figures.batches))
     yield "Draft shown and kept", _share(figures.shown_kept, figures.shown)

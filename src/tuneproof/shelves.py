@@ -31,10 +31,12 @@ from tuneproof.artifacts import (
     lock_part,
     sha256_of,
 )
-from tuneproof.errors import LockBroken
+from tuneproof.artifacts.data_report import KeptRows
+from tuneproof.errors import LockBroken, TuneproofError
 from tuneproof.outside.files import atomic_write
 from tuneproof.outside.machine import now
 from tuneproof.steps import step_of
+from tuneproof.thaw import kept_rows
 from tuneproof.workspace import Workspace
 
 R = TypeVar("R", bound=Record)
@@ -167,8 +169,10 @@ def put_split(workspace: Workspace, split: Split) -> None:
 def keep_lock(workspace: Workspace, lock: SplitLock) -> None:
     """Keep a copy of a frozen lock beside the steps' folders; one that is there already must equal it.
 
+    Beside it go hashes of its test rows' inputs, for the freezes of later versions.
+
     Raises:
-        LockBroken: this version was frozen otherwise.
+        LockBroken: this version was frozen otherwise, or its test rows are not those of the lock.
     """
     path = _kept_lock_path(workspace, lock.version)
     if path.exists():
@@ -181,6 +185,28 @@ def keep_lock(workspace: Workspace, lock: SplitLock) -> None:
     else:
         path.parent.mkdir(exist_ok=True)
         atomic_write(path, (lock.model_dump_json(indent=1) + "\n").encode())
+    _keep_test_rows(workspace, lock)
+
+
+def _keep_test_rows(workspace: Workspace, lock: SplitLock) -> None:
+    path = workspace.root / LOCKS / f"split-v{lock.version}.inputs.json"
+    if path.exists() or not (workspace.folder("freeze") / "test.jsonl").exists():
+        return
+    test = _locked_rows(workspace, "test", lock)
+    try:
+        pairs = {pair.id: pair for pair in take_reviewed(workspace).pairs}
+    except (TuneproofError, OSError):  # places are only told to a person; the split stands without them
+        pairs = {}
+    # The review may be a later one already: a pair of another input came from somewhere else.
+    places = {r.id: pairs[r.id].source for r in test if r.id in pairs and pairs[r.id].input == r.input}
+    atomic_write(path, (kept_rows(lock, test, places).model_dump_json(indent=1) + "\n").encode())
+
+
+def kept_test_rows(workspace: Workspace) -> tuple[KeptRows, ...]:
+    """Return what was kept of the test rows of all versions that this project froze, by version."""
+    paths = (workspace.root / LOCKS).glob("split-v*.inputs.json")
+    found = (workspace.parsed(path.read_bytes(), KeptRows, path) for path in paths)
+    return tuple(sorted(found, key=lambda rows: rows.version))
 
 
 def kept_lock(workspace: Workspace, version: int) -> SplitLock | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tuneproof.artifacts import FailureCluster, Interval, Item, Reply, Score, Slice, Split, SplitRow
 from tuneproof.metrics.text import folded
-from tuneproof.statistics import wilson
+from tuneproof.statistics import newcombe
 from tuneproof.twins import nearest
 
 LEAST_OF_A_LABEL = 10
@@ -159,12 +159,10 @@ def gap_between(
     if len(sides) != 2:
         return None
     one, other = sides
-    p, q = one.right[arm] / one.n, other.right[arm] / other.n
-    a = wilson(one.right[arm], one.n, confidence=confidence)
-    b = wilson(other.right[arm], other.n, confidence=confidence)
-    low = p - q - math.hypot(p - a.low, b.high - q)
-    high = p - q + math.hypot(a.high - p, q - b.low)
-    return p - q, Interval(low=low, high=high)
+    interval = newcombe(one.right[arm], one.n, other.right[arm], other.n, confidence=confidence)
+    if interval is None:
+        return None
+    return one.right[arm] / one.n - other.right[arm] / other.n, interval
 
 
 class _Wrong(NamedTuple):

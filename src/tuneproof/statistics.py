@@ -62,6 +62,28 @@ def _wilson_low(correct: int, n: int, z: float) -> float:
     return (centre - half) / (1 + z * z / n)
 
 
+def newcombe(k: int, n: int, other_k: int, other_n: int, *, confidence: float = 0.95) -> Interval | None:
+    """Interval of k / n − other_k / other_n, two independent shares.
+
+    Newcombe (1998), Stat Med 17:873–890, method 10: hybrid score, without continuity correction.
+
+    Returns:
+        Bounds within −1 to 1; None where one of the shares has no items.
+
+    Raises:
+        ValueError: counts that cannot be, or a confidence outside 0 to 1.
+    """
+    if not n or not other_n:
+        return None
+    p, q = k / n, other_k / other_n
+    own = wilson(k, n, confidence=confidence)
+    other = wilson(other_k, other_n, confidence=confidence)
+    return Interval(
+        low=p - q - math.hypot(p - own.low, other.high - q),
+        high=p - q + math.hypot(own.high - p, q - other.low),
+    )
+
+
 def mid_p_mcnemar(wins: int, losses: int) -> float:
     """One-sided mid-p of McNemar's test: how surprising `wins` is if both arms were equally good.
 

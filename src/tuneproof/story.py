@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tuneproof.artifacts import Adapter, Comparison, Drafts, Ladder, Release, Serving, Verdict
-from tuneproof.commands_draft import draft_pairs
+from tuneproof.commands_draft import ASK, draft_pairs
 from tuneproof.console import Tell
 from tuneproof.drafting import NOT_BEFORE_THE_CAP
+from tuneproof.errors import LockBroken
 from tuneproof.forecast import detectable
 from tuneproof.making import Bench, Maker, Outside, frozen_lock
+from tuneproof.outside.anchors import check_anchor
 from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
 from tuneproof.reply_shelf import base_replies, dev_replies, every_reply, rounds
@@ -22,6 +24,7 @@ from tuneproof.review_desk import decided, decisions
 from tuneproof.shelves import (
     keep_lock,
     kept_locks,
+    kept_test_rows,
     put,
     put_drafts,
     put_reviewed,
@@ -85,7 +88,9 @@ def story(
             outside.sources,
             bench.pairs,
             bench.problem_of,
-            lambda: draft_pairs(ws, outside, case, bench, tell),
+            lambda: draft_pairs(
+                ws, outside, case, bench, tell, ASK._replace(again=again and only == "draft")
+            ),
         ),
         save=lambda a: put_drafts(ws, a),
         load=lambda: take_drafts(ws),
@@ -98,11 +103,13 @@ def story(
 
     reviewed = make(
         "review",
-        lambda _: review(
-            case,
-            drafts,
-            decided(ws, case, drafts),
-            closed_only=task_file.review.unreviewed == "leave out",
+        lambda _: bench.well_formed(
+            review(
+                case,
+                drafts,
+                decided(ws, case, drafts),
+                closed_only=task_file.review.unreviewed == "leave out",
+            )
         ),
         save=lambda a: put_reviewed(ws, a, decisions(ws) if a.figures else ""),
         load=lambda: take_reviewed(ws),
@@ -115,7 +122,12 @@ def story(
     split = make(
         "freeze",
         lambda _: freeze(
-            case, reviewed, frozen_before=frozen_before, shown=bench.examples(), thawed=kept_locks(ws)
+            case,
+            reviewed,
+            frozen_before=frozen_before,
+            shown=bench.examples(),
+            thawed=kept_locks(ws),
+            known=kept_test_rows(ws),
         ),
         save=lambda a: write_pages.after_freezing(ws, case, reviewed, a, bench.examples()),
         load=lambda: take_split(ws),
@@ -126,6 +138,7 @@ def story(
         ),
     )
     keep_lock(ws, split.lock)
+    check_anchor(ws.root, split.lock)
     yield "freeze"
 
     adapter = make(
@@ -257,5 +270,10 @@ def _left_out(drafts: Drafts) -> str:
 
 def _check_lock(workspace: Workspace, *, redo: bool) -> None:
     """Stop at an edited split: it would otherwise count as stale and be made again in silence."""
-    if workspace.made("freeze") and not redo:
-        take_split(workspace)
+    if workspace.made("freeze") is None:
+        return
+    try:
+        keep_lock(workspace, take_split(workspace).lock)
+    except LockBroken:
+        if not redo:
+            raise

@@ -27,7 +27,12 @@ KNOWN_TERMS = {
 }
 """Host of an API → where its terms for business users stand."""
 
-_OWN_HOSTS = {"openai": "api.openai.com", "anthropic": "api.anthropic.com", "ollama": "localhost"}
+_OWN = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "ollama": "http://localhost",
+}
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 class Acknowledged(Record):
@@ -37,6 +42,10 @@ class Acknowledged(Record):
     """Its id."""
     host: str
     """Where it answers, with the port; never a user name or password."""
+    path: str = ""
+    """Of the address; one gateway may lead to servers with different terms."""
+    provider: str = "openai"
+    """Whose way of talking it speaks."""
     url: str
     """The terms."""
     at: str
@@ -46,14 +55,23 @@ class Acknowledged(Record):
 
 
 def host_of_teacher(teacher: EndpointSection) -> str:
-    """Return host and port at which a teacher answers."""
-    if teacher.base_url is None:
-        return _OWN_HOSTS[teacher.provider]
+    """Return host and port at which a teacher answers; to be published, so without the path."""
+    return _place_of(teacher)[0]
+
+
+def address_of_teacher(teacher: EndpointSection) -> str:
+    """Return host, port and path; never a user name, a password or a query."""
+    return "".join(_place_of(teacher))
+
+
+def _place_of(teacher: EndpointSection) -> tuple[str, str]:
     try:
-        parts = urlsplit(teacher.base_url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        parts = urlsplit(teacher.base_url or _OWN[teacher.provider])
+        usual = parts.port in (None, _USUAL_PORTS.get(parts.scheme))
+        host = str(parts.hostname) if usual else f"{parts.hostname}:{parts.port}"
+        return host, parts.path.rstrip("/")
     except ValueError:
-        return "an address that cannot be read"
+        return "an address that cannot be read", ""
 
 
 def hint_for(teacher: EndpointSection) -> str:
@@ -67,9 +85,15 @@ def hint_for(teacher: EndpointSection) -> str:
 
 
 def acknowledged(lines: Iterable[Acknowledged], teacher: EndpointSection, url: str) -> Acknowledged | None:
-    """Return the last acknowledgement of exactly this teacher, host and address."""
-    host = host_of_teacher(teacher)
-    wanted = (teacher.model, host, url)
-    return next(
-        (line for line in reversed(list(lines)) if (line.teacher, line.host, line.url) == wanted), None
+    """Return the last acknowledgement of exactly this teacher, address, provider and terms."""
+    wanted = acknowledgement(teacher, url, at="", by="")
+    same = (line for line in reversed(list(lines)) if line.model_copy(update={"at": "", "by": ""}) == wanted)
+    return next(same, None)
+
+
+def acknowledgement(teacher: EndpointSection, url: str, *, at: str, by: str) -> Acknowledged:
+    """Write the line that says that a person has read the terms at `url`."""
+    host, path = _place_of(teacher)
+    return Acknowledged(
+        teacher=teacher.model, host=host, path=path, provider=teacher.provider, url=url, at=at, by=by
     )

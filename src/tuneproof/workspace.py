@@ -7,6 +7,7 @@ folder in the making holds `begun.json` instead; the same step with the same inp
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -86,11 +87,12 @@ class Workspace:
         return self.root / step_of(verb).folder
 
     def shown(self, path: Path) -> str:
-        """Return a path as a person would type it from where they are."""
+        """Return a path as a person would type it from where they are; the project itself quoted for a shell."""
         try:
-            return str(path.relative_to(Path.cwd()))
+            text = str(path.relative_to(Path.cwd()))
         except ValueError:
-            return str(path)
+            text = str(path)
+        return shlex.quote(text) if path == self.root else text
 
     # The file that a person writes
 

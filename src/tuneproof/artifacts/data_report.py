@@ -184,6 +184,47 @@ class Moved(Record):
     """In this split."""
 
 
+class Resembled(Record):
+    """An earlier test row whose id is gone, and the row of today that is most like it."""
+
+    old_id: str
+    """In the earlier lock."""
+    new_id: str
+    """In this split."""
+    similarity: float
+    """Word-set Jaccard of the inputs, 0 to 1; over 256 words an estimate."""
+    same_place: bool
+    """Both came from one file and line."""
+    part: Part
+    """Where the row is now."""
+
+
+class KeptRow(Record):
+    """What is kept of a test row: enough to know its input again, but no text."""
+
+    id: str
+    """Of the row."""
+    input: str
+    """SHA-256 of its input."""
+    output: str
+    """SHA-256 of its output."""
+    words: tuple[str, ...]
+    """The 256 least hashes of its input's words, 8 hex digits each."""
+    place: str = ""
+    """File and line that it came from."""
+
+
+class KeptRows(Record):
+    """`locks/split-vN.inputs.json`: the test rows of a version, for the freezes that come after it."""
+
+    version: int
+    """Of the split."""
+    test_sha256: str
+    """Of the test in that version's lock; rows of another test do not count."""
+    rows: tuple[KeptRow, ...]
+    """In the order of the lock."""
+
+
 class Thaw(Artifact):
     """`thaw.json`: what became of the test rows of all earlier versions."""
 
@@ -193,11 +234,16 @@ class Thaw(Artifact):
     """Versions that were frozen before."""
     kept: tuple[str, ...]
     """Earlier test rows that are test rows again, unchanged."""
+    relabelled: tuple[str, ...] = ()
+    """Earlier test rows with the same input and another output; they are test rows again."""
     changed: tuple[str, ...]
-    """Earlier test rows with another text now; they are test rows again."""
+    """Earlier test rows with another input now, or, where only whole rows were hashed, with either; they are
+    test rows again."""
     moved: tuple[Moved, ...]
     """Earlier test rows whose text has another id now; both stay test rows where both are there."""
     gone: tuple[str, ...]
     """Earlier test rows that are not among the pairs any more."""
+    resembled: tuple[Resembled, ...] = ()
+    """Those of them that a row of today resembles: an input that was mended, perhaps."""
     added: tuple[str, ...]
     """Test rows that were in no earlier test."""

@@ -43,6 +43,8 @@ class Decision(Record):
     """The draft was hidden until the reviewer had answered."""
     driven: bool = False
     """Sent by a program (browser automation, a pipe), not by a person's hands."""
+    imported: bool = False
+    """Taken over from a file: nobody at this desk made it."""
     note: str = ""
     """Why it is flagged; the summary that closes a batch."""
 
@@ -66,9 +68,9 @@ class Neighbour(Record):
     input: str
     """Its input."""
     output: str
-    """Its output as decided, or its draft; empty where it is still to be answered blind."""
+    """Its output as decided, or its draft; empty where it must not be seen yet."""
     state: Literal["open", "accept", "fix", "delete"]
-    """What was decided."""
+    """What was decided; `open` where the output must not be seen yet."""
     similarity: float
     """Word-set Jaccard of the two inputs, 0 to 1."""
 
@@ -119,7 +121,7 @@ class Card(Record):
 class Wish(Record):
     """What a reviewer wants done with a pair."""
 
-    pair_id: str = Field(min_length=1, max_length=500)
+    pair_id: str = Field(min_length=1)
     """Which."""
     kind: Literal["accept", "fix", "delete", "flag", "unflag", "undo", "again"]
     """What to do."""
@@ -202,8 +204,12 @@ class Standing(Record):
     """Pairs that are flagged now."""
     median_seconds: float | None
     """A pair, of the last 20 decisions; None before the first."""
+    driven: bool
+    """A program made decisions of this reviewer."""
     can_close: bool
-    """Every card of the open batch is decided."""
+    """Every pair of the open batch is decided, and nothing is waited for."""
+    waiting: str
+    """What another reviewer must do before the open batch can be closed; empty if nothing."""
     done: bool
     """Every batch is closed."""
     alarm: str
@@ -239,5 +245,7 @@ class ReviewFigures(Record):
     """95 % interval of the anchoring gap: shown_kept / shown − hidden_equal / hidden (Newcombe 1998)."""
     driven: bool
     """A program made decisions: no figure here is a person's."""
+    imported: int = 0
+    """Pairs whose decision was taken over from a file."""
     left_unreviewed: int = 0
     """Drafted pairs of batches that were not closed; they do not go on."""

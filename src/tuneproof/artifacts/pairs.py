@@ -42,6 +42,10 @@ class Provenance(Record):
     """The teacher's terms that were acknowledged."""
     terms_accepted_at: str = ""
     """When and by whom."""
+    asked: str = ""
+    """What the teacher's API refused of what it was asked."""
+    chosen: str = ""
+    """How the inputs were chosen, with the seed; empty where all pairs were taken."""
 
 
 class LeftOut(Record):

@@ -34,8 +34,13 @@ class Anchor(NamedTuple):
 
 
 def tag_name(lock: SplitLock) -> str:
-    """Name of the tag of a lock."""
-    return f"tuneproof/{lock.case}/split-v{lock.version}"
+    """Name of the tag of a lock.
+
+    git allows neither `..` nor `.lock` at the end of a part (git-check-ref-format). `+`, which no case name
+    holds, stands for what it does not allow, so two cases never share a tag.
+    """
+    case = re.sub(r"(?<=\.)\.", "+", lock.case)
+    return f"tuneproof/{case}{'+' if case.endswith('.lock') else ''}/split-v{lock.version}"
 
 
 def signature_path(root: Path, lock: SplitLock) -> Path:
@@ -74,12 +79,16 @@ def anchor_in_git(root: Path, lock: SplitLock) -> Anchor:
         text = f"Split version {lock.version} of {lock.case}, frozen by tuneproof\n\nlock {digest}"
         done = _git(root, "tag", "--annotate", "--no-sign", "--message", text, name)
         if done.returncode:
-            raise OutsideFailed(
-                f"git made no tag {name}: {_last_line(done)}",
-                remedy="Make the repository's first commit, and set user.name and user.email, then run this "
-                "again.",
-            )
+            raise OutsideFailed(f"git made no tag {name}: {_last_line(done)}", remedy=_tag_remedy(root, name))
     return Anchor("holds", f"the git tag {name} holds the lock's digest; push it: git push origin {name}")
+
+
+def _tag_remedy(root: Path, name: str) -> str:
+    if _git(root, "rev-parse", "--verify", "--quiet", "HEAD").returncode:
+        return "Make the repository's first commit, then run this again."
+    if _git(root, "var", "GIT_COMMITTER_IDENT").returncode:
+        return "git config user.name and user.email say who makes the tag; set both, then run this again."
+    return f"Try by hand: git tag --annotate {name}; or sign with a key: tuneproof freeze --anchor KEYFILE"
 
 
 def anchor_by_key(root: Path, lock: SplitLock, key: Path) -> Anchor:
@@ -130,6 +139,22 @@ def verify_anchor(root: Path, lock: SplitLock) -> Anchor:
         if said:
             return Anchor(state, "; ".join(said))
     return Anchor("none", "no anchor outside the folder (`tuneproof freeze --anchor git`, or a key file)")
+
+
+def check_anchor(root: Path, lock: SplitLock) -> Anchor:
+    """Return what the anchors of `lock` say; no anchor is no reason to stop.
+
+    Raises:
+        LockBroken: an anchor is of another lock.
+    """
+    found = verify_anchor(root, lock)
+    if found.state == "differs":
+        raise LockBroken(
+            f"The split is not the one that was anchored as version {lock.version}: {found.says}.",
+            remedy="Put back the files that were frozen then; a wanted change needs a new split.version. "
+            "Results on another split than the anchored one prove nothing.",
+        )
+    return found
 
 
 def _git_anchor(root: Path, lock: SplitLock) -> Anchor:

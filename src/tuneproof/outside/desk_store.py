@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tuneproof.artifacts.base import canonical_json, sha256_of
@@ -48,6 +48,10 @@ class StaleVersion(TuneproofError):
     """Someone decided between the look and the decision; nothing was written."""
 
 
+class DraftsChanged(TuneproofError):
+    """The pair is drafted anew since the desk was opened; nothing was written."""
+
+
 class DeskStore:
     """The store of one project; safe to use from several threads and processes.
 
@@ -71,17 +75,23 @@ class DeskStore:
         """The file."""
         return self._path
 
-    def append(self, event: Decision, *, last_seq: int | None = None) -> Decision:
+    def append(
+        self, event: Decision, *, last_seq: int | None = None, drafted: Mapping[str, str] | None = None
+    ) -> Decision:
         """Add one event and return it with its number and version, once it is on the disk.
 
         Args:
             event: its `version` is that of the pair before the event; `seq` is ignored.
             last_seq: number of the last event that the caller knows; None does not ask for it.
+            drafted: id → hash of the pairs that the event rests on, as the caller knows them.
 
         Raises:
+            DraftsChanged: one of them has been drafted anew since, so the event would not count.
             StaleVersion: the pair, or with `last_seq` the desk, has moved on.
         """
         with self._write() as db:
+            if drafted:
+                _check_drafts(db, drafted)
             if last_seq is not None and last_seq != (now := _last_seq(db)):
                 raise _stale(f"{now - last_seq} decisions came in since you looked.")
             return _insert(db, event)
@@ -148,6 +158,21 @@ class DeskStore:
 
 def _stale(what: str) -> StaleVersion:
     return StaleVersion(what, remedy="Look at the pair as it stands now, then decide again.")
+
+
+def drafts_changed() -> DraftsChanged:
+    """Say that what is on the page is not what is drafted now."""
+    return DraftsChanged(
+        "The drafts have changed since this desk was opened; your decision was not taken.",
+        remedy="Start `tuneproof review` again.",
+    )
+
+
+def _check_drafts(db: sqlite3.Connection, drafted: Mapping[str, str]) -> None:
+    for pair_id, sha in drafted.items():
+        row = db.execute("SELECT pair_sha256 FROM pairs WHERE pair_id = ?", (pair_id,)).fetchone()
+        if row is not None and row[0] != sha:
+            raise drafts_changed()
 
 
 def _insert(db: sqlite3.Connection, event: Decision) -> Decision:
@@ -227,10 +252,13 @@ def _schema(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _tables(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
 def _must_be_ours(db: sqlite3.Connection, path: Path) -> None:
     version = _schema(db)
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if (tables or version) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+    if (_tables(db) or version) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
         raise BadInput(
             f"{path} is another program's database.", remedy=f"Move {path.name} out of the project."
         )
@@ -282,12 +310,14 @@ def _code(error: sqlite3.Error) -> int | None:
 
 
 def desk_mark(path: Path) -> str:
-    """Return what tells whether events were added since: number and hash of the last; empty without a desk.
+    """Return what tells whether events were added since: the hash of the last one; empty without any.
 
     Events are only ever added, so the last one stands for all.
     """
     if not path.exists():
         return ""
     with _said(path), contextlib.closing(_connect(path)) as db:
-        last = _events(db, _last_seq(db) - 1)
-    return sha256_of(canonical_json(last[0].model_dump(mode="json"))) if last else ""
+        if not _schema(db) and not _tables(db):
+            return ""  # a kill came between the file and its tables
+        last = db.execute("SELECT decision FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return sha256_of(last[0]) if last else ""

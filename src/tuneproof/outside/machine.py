@@ -35,6 +35,11 @@ def describe() -> str:
     return f"{_cpu_name()}, {cores()} cores, {memory_gib():.0f} GiB, {platform.system()}"
 
 
+def has_nvidia_gpu() -> bool:
+    """Whether the driver of an NVIDIA GPU is loaded; loads nothing itself."""
+    return Path("/proc/driver/nvidia/version").exists()
+
+
 def memory_gib() -> float:
     """Return the machine's memory in GiB, 0 if unknown."""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

@@ -15,6 +15,8 @@ from tuneproof.artifacts import EndpointSection, NamedEndpoint, Price, PriceUsed
 
 BATCH = {"processing": "batch"}
 """How genai-prices is asked for the price of a batch; where it knows none, it gives the standard price."""
+FRONTIER_KEY = "comparison.frontier.price"
+"""Key of task.yaml that the sentences of `price_of` name, unless the endpoint has a name of its own."""
 OWN_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 NOT_BY_THE_TOKEN = {"requests_kcount": "every request", "output_reasoning_mtok": "reasoning tokens"}
 """What a few models bill apart, and a `Price` cannot hold."""
@@ -141,7 +143,7 @@ def _source() -> str:
 def _key(section: EndpointSection) -> str:
     if isinstance(section, NamedEndpoint):
         return f"`price` of `{section.name}` under comparison.endpoints"
-    return "comparison.frontier.price"
+    return FRONTIER_KEY
 
 
 def _host(section: EndpointSection) -> str | None:

@@ -11,7 +11,7 @@ import os
 import platform
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -143,6 +143,9 @@ class SpendLedger:
     def kept(self, request: Request, model: str | None = None) -> Reply | None:
         """Return the stored reply to an equal request, of any run, or None.
 
+        Of several, asked for one after the other because those before were empty or cut, the first whole
+        one; if none is whole, the last.
+
         Args:
             request: its item's id is put on the reply.
             model: who answered; None is the ledger's model.
@@ -152,16 +155,38 @@ class SpendLedger:
         """
         with self._lock, said(self._path):
             found = self._db.execute(
-                "SELECT reply FROM replies WHERE request_sha256 = ? AND model = ? ORDER BY call_id LIMIT 1",
+                "SELECT reply FROM replies WHERE request_sha256 = ? AND model = ? ORDER BY call_id",
                 (request.sha256, model or self._model),
-            ).fetchone()
-        if found is None:
+            ).fetchall()
+        if not found:
             return None
         try:
-            reply = Reply.model_validate_json(found[0])
+            replies = [Reply.model_validate_json(text) for (text,) in found]
         except ValueError as error:
             raise damaged(self._path, "a kept reply cannot be read") from error
-        return reply.model_copy(update={"item_id": request.item_id})
+        whole = (reply for reply in replies if reply.finish == "stop" and reply.text.strip())
+        return next(whole, replies[-1]).model_copy(update={"item_id": request.item_id})
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Write down, for every later run, what the API refused of what this model is asked.
+
+        Raises as `settle`.
+
+        Args:
+            notes: one sentence each; those that are there already are not written twice.
+        """
+        rows = [(self._purpose, self._model, note) for note in notes]
+        if rows:
+            self._write(lambda db: db.executemany("INSERT OR IGNORE INTO notes VALUES (?, ?, ?)", rows))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was noted about this model, in any run."""
+        with self._lock, said(self._path):
+            rows = self._db.execute(
+                "SELECT note FROM notes WHERE purpose = ? AND model = ? ORDER BY rowid",
+                (self._purpose, self._model),
+            )
+            return tuple(note for (note,) in rows)
 
     def standing(self) -> Spent:
         """Return what is spent, over all runs and processes."""

@@ -13,7 +13,8 @@ _BY_REQUEST = """SELECT request_sha256,
     sum(CASE state WHEN 'settled' THEN settled WHEN 'released' THEN 0 ELSE reserved END), count(*)
     FROM calls WHERE purpose = ? AND model = ? GROUP BY request_sha256"""
 
-_ANSWERED = "SELECT EXISTS (SELECT 1 FROM calls WHERE purpose = ? AND state != 'released')"
+_ANSWERED = "SELECT EXISTS (SELECT 1 FROM calls WHERE purpose = ? AND state != 'released' AND id > ?)"
+_LAST = "SELECT coalesce(max(id), 0) FROM calls"
 
 
 def costs_by_request(path: Path, *, purpose: str, model: str) -> dict[str, Cost]:
@@ -30,9 +31,24 @@ def costs_by_request(path: Path, *, purpose: str, model: str) -> dict[str, Cost]
         return {sha: Cost(usd(cost), calls) for sha, cost, calls in db.execute(_BY_REQUEST, (purpose, model))}
 
 
-def has_answered(path: Path, *, purpose: str) -> bool:
-    """Whether a call may have been answered, in this or an earlier run. Raises as `costs_by_request`."""
+def has_answered(path: Path, *, purpose: str, after: int = 0) -> bool:
+    """Whether a call may have been answered, in this or an earlier run. Raises as `costs_by_request`.
+
+    Args:
+        path: the ledger.
+        purpose: whose calls.
+        after: number of a call; only later ones count. One that the ledger never reached says nothing.
+    """
     if not path.exists():
         return False
     with said(path), contextlib.closing(open_ledger(path)) as db:
-        return bool(db.execute(_ANSWERED, (purpose,)).fetchone()[0])
+        last = db.execute(_LAST).fetchone()[0]
+        return bool(db.execute(_ANSWERED, (purpose, after if after <= last else 0)).fetchone()[0])
+
+
+def last_call(path: Path) -> int:
+    """Return the number of the last call of any purpose; 0 before the first. Raises as `costs_by_request`."""
+    if not path.exists():
+        return 0
+    with said(path), contextlib.closing(open_ledger(path)) as db:
+        return int(db.execute(_LAST).fetchone()[0])

@@ -44,6 +44,11 @@ _TABLES = (
     "CREATE INDEX replies_request ON replies (request_sha256, model)",
 )
 """Costs are in nano-dollars, times in UTC."""
+_NOTES = (
+    "CREATE TABLE IF NOT EXISTS notes (purpose TEXT NOT NULL, model TEXT NOT NULL, note TEXT NOT NULL, "
+    "UNIQUE (purpose, model, note))"
+)
+"""What an API refused of what a model is asked; added to ledgers that were made without it."""
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
@@ -65,6 +70,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute(_NOTES)
         db.execute("COMMIT")
     except (sqlite3.Error, BadInput):
         db.close()

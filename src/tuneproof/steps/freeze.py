@@ -26,9 +26,25 @@ from tuneproof.artifacts import (
     TrainSet,
     lock_part,
 )
-from tuneproof.artifacts.case import wanted_sizes
+from tuneproof.artifacts.data_report import KeptRows
 from tuneproof.errors import LockBroken, NotReady
-from tuneproof.grouping import CHAR_RUN, CHARS_ALIKE, SHORT, Shown, beside_examples, group_rows, quoted
+from tuneproof.grouping import (
+    CHAR_RUN,
+    CHARS_ALIKE,
+    SHARES,
+    SHORT,
+    Division,
+    Fixed,
+    Parts,
+    Shown,
+    beside_examples,
+    divide,
+    group_rows,
+    larger_groups,
+    largest_group,
+    quoted,
+    sizes_of,
+)
 from tuneproof.leaks import later_layers, leak_report
 from tuneproof.prompt import prompts_hash
 from tuneproof.scan import PERSONAL, scan_text
@@ -46,10 +62,6 @@ CLOSER = (
 )
 SHOWN = "groups that an example or the prompt shows stay in train"
 _LEAST_TRAIN, _LEAST_TEST = 10, 50
-_SHARES = (20, 10, 5)
-"""The largest group that a part takes, as a fraction of it: the first that fills it."""
-
-_Parts = tuple[list[SplitRow], list[SplitRow], list[SplitRow]]
 
 
 class _Rules(NamedTuple):
@@ -61,13 +73,6 @@ class _Rules(NamedTuple):
     thawed: bool
 
 
-class _Fixed(NamedTuple):
-    """Groups whose side is settled, by name, and why."""
-
-    tested: frozenset[str]
-    held: dict[str, str]
-
-
 def freeze(
     case: Case,
     reviewed: Reviewed,
@@ -75,6 +80,7 @@ def freeze(
     frozen_before: SplitLock | None = None,
     shown: Sequence[tuple[str, str]] = (),
     thawed: Sequence[SplitLock] | None = None,
+    known: Sequence[KeptRows] = (),
 ) -> Split:
     """Divide `reviewed` into train, dev and test, whole groups at a time, and lock it by hash.
 
@@ -84,34 +90,44 @@ def freeze(
         frozen_before: the lock of an earlier freeze of the same rows; the new one must equal it.
         shown: input and output of each few-shot example; their twins never become test or dev rows.
         thawed: locks of earlier versions; their test rows stay test rows.
+        known: what was kept of their test rows, which tells another output from another input.
 
     Raises:
         NotReady: too few rows for the wanted test and dev, a twin would cross the split, a pair holds a
-            secret, or an earlier test row is shown by an example or the prompt.
+            secret, or a row that is or was a test row is shown by an example or the prompt.
         LockBroken: the split differs from `frozen_before`.
     """
-    sizes, before = case.task_file.split, earlier_than(thawed or (), case.task_file.split.version)
+    before = earlier_than(thawed or (), case.task_file.split.version)
     rules = _rules(case, frozen_before)
     if frozen_before is None:
         _check_secrets(case, reviewed.pairs)
-    seen = shown_in(case, shown)
     rows, joined = _grouped(reviewed, rules)
-    fixed = _fixed(rows, reviewed.pairs, rules, seen, before)
-    parts, shares = _divided(rows, fixed, wanted_sizes(sizes, len(rows)))
-    _check_sizes(case, parts, rows, fixed)
-    test, dev, train = parts
+    tested = pins(reviewed.pairs, before, known).ids if before and rules.thawed else frozenset()
+    fixed = _fixed(rows, _held(case, rows, shown, rules), tested, frozen_before)
+    if not rules.shown:
+        fixed = fixed._replace(held={})
+    division = divide(rows, fixed, case.task_file.split, frozen_before)
+    _check_sizes(case, division, rows, fixed, reviewed.pairs)
+    test, dev, train = division.parts
     leaks = leak_report(test, dev, train)
-    later = {CLOSER: joined, SHOWN: bool(fixed.held), THAWED: bool(before) and rules.thawed}
-    method = "; ".join([_method(case, reviewed, shares), *(text for text, holds in later.items() if holds)])
+    told = bool(fixed.held or shown or case.task_file.drafting.conventions)
+    later = {CLOSER: joined, SHOWN: told, THAWED: bool(before)}
+    if frozen_before is not None:
+        later = {text: text in frozen_before.method for text in later}
+    method = [
+        _method(case, reviewed),
+        *larger_groups(division.shares),
+        *(text for text in later if later[text]),
+    ]
     split = Split(
         train=TrainSet(pairs=tuple(train)),
         dev=DevSet(pairs=tuple(dev)),
         test=TestSet(items=tuple(Item(**row.model_dump()) for row in test)),
-        lock=_lock(case, method, parts),
+        lock=_lock(case, "; ".join(method), division.parts),
         leaks=leaks,
     )
     _check_leaks(leaks, by_template=rules.by_template)
-    _check_layers(parts, seen, rules)
+    _check_layers(division.parts, shown_in(case, shown), rules)
     _check_frozen_before(case, split.lock, frozen_before)
     return split
 
@@ -147,17 +163,12 @@ def _check_secrets(case: Case, pairs: Sequence[Pair]) -> None:
     )
 
 
-def _method(case: Case, reviewed: Reviewed, shares: tuple[int, int]) -> str:
+def _method(case: Case, reviewed: Reviewed) -> str:
     """Say how the rows were divided; the words of a bundled lock must not change."""
-    larger = [
-        f"{name} takes groups up to 1/{share}"
-        for name, share in zip(("test", "dev"), shares, strict=True)
-        if share != _SHARES[0]
-    ]
     declared = "; rows of one declared group together" if any(p.group for p in reviewed.pairs) else ""
     apart = case.task_file.split.same_template == "apart"
     method = METHOD.replace(" or equal template", " or equal text") if apart else METHOD
-    return "; ".join([method + declared, *larger])
+    return method + declared
 
 
 def _grouped(reviewed: Reviewed, rules: _Rules) -> tuple[list[SplitRow], bool]:
@@ -168,9 +179,7 @@ def _grouped(reviewed: Reviewed, rules: _Rules) -> tuple[list[SplitRow], bool]:
     texts, answers = [p.input for p in pairs], [p.output for p in pairs]
     declared = [p.group for p in pairs]
     plain = groups(texts, answers, declared=declared, by_template=rules.by_template)
-    first = plain
-    if rules.closer:
-        first = group_rows(texts, answers, declared=declared, by_template=rules.by_template)
+    first = group_rows(texts, answers, by_template=rules.by_template, first=plain) if rules.closer else plain
     rows = [
         SplitRow(id=p.id, group=pairs[g].id, input=p.input, output=p.output)
         for p, g in zip(pairs, first, strict=True)
@@ -178,111 +187,54 @@ def _grouped(reviewed: Reviewed, rules: _Rules) -> tuple[list[SplitRow], bool]:
     return sorted(rows, key=lambda row: (_hash_order(row.group), _hash_order(row.id))), first != plain
 
 
-def _fixed(
-    rows: list[SplitRow], pairs: Sequence[Pair], rules: _Rules, seen: Shown, before: Sequence[SplitLock]
-) -> _Fixed:
+def _held(
+    case: Case, rows: list[SplitRow], examples: Sequence[tuple[str, str]], rules: _Rules
+) -> dict[str, str]:
+    """Return the groups that are shown, and why; of a split without that rule, by what may have come later.
+
+    Its system prompt has no part in that: the lock proves that it is the one of then.
+    """
+    seen = shown_in(case, examples)
+    prompt = seen.prompt if rules.shown else case.task_file.drafting.conventions
     texts = [row.input for row in rows]
     near = beside_examples(texts, [row.output for row in rows], seen, by_template=rules.by_template)
-    said = quoted(texts, seen.prompt)
-    held = {rows[i].group: f"{rows[i].id!r} is quoted in the prompt" for i in said}
-    held |= {rows[i].group: f"{rows[i].id!r} is a twin of a few-shot example" for i in near}
-    tested = pins(pairs, before).ids if before and rules.thawed else frozenset()
-    fixed = _Fixed(frozenset(row.group for row in rows if row.id in tested), held if rules.shown else {})
+    held = {rows[i].group: f"{rows[i].id!r} is quoted in the prompt" for i in quoted(texts, prompt)}
+    return held | {rows[i].group: f"{rows[i].id!r} is a twin of a few-shot example" for i in near}
+
+
+def _fixed(
+    rows: list[SplitRow], held: dict[str, str], tested: frozenset[str], frozen_before: SplitLock | None
+) -> Fixed:
+    frozen = {row.id for row in frozen_before.test.rows} if frozen_before else set()
     for row in rows:
-        if row.id in tested and row.group in fixed.held:
+        if row.group in held and (row.id in tested or row.id in frozen):
+            when = "is a test row" if row.id in frozen else "was a test row in an earlier version"
+            again = ", and freeze under a higher split.version" if row.id in frozen else ""
             raise NotReady(
-                f"{row.id!r} was a test row in an earlier version, and {fixed.held[row.group]}.",
+                f"{row.id!r} {when}, and {held[row.group]}.",
                 remedy="Take the example or the quote out (drafting.examples, drafting.conventions, "
-                "task.system_prompt), or delete the pair: a row cannot be shown and tested.",
+                f"task.system_prompt), or delete the pair{again}: a row cannot be shown and tested.",
             )
-    return fixed
+    return Fixed(frozenset(row.group for row in rows if row.id in tested), held)
 
 
-def _divided(rows: list[SplitRow], fixed: _Fixed, wanted: tuple[int, int]) -> tuple[_Parts, tuple[int, int]]:
-    """Give the settled groups their side, then take the rest; return the parts and the shares."""
-    free = [row for row in rows if row.group not in fixed.tested and row.group not in fixed.held]
-    pinned = sum(row.group in fixed.tested for row in rows)
-    taken, rest, test_share = _take(free, wanted[0], pinned=pinned)
-    more, _, dev_share = _take(rest, wanted[1])
-    testing, choosing = fixed.tested | {row.group for row in taken}, {row.group for row in more}
-    test = [row for row in rows if row.group in testing]
-    dev = [row for row in rows if row.group in choosing]
-    train = [row for row in rows if row.group not in testing and row.group not in choosing]
-    return (test, dev, train), (test_share, dev_share)
-
-
-def _take(
-    rows: list[SplitRow], wanted: int, *, pinned: int = 0
-) -> tuple[list[SplitRow], list[SplitRow], int]:
-    """Take whole groups from the front until `wanted` rows are there; return them, the rest, and the share.
-
-    A group larger than a twentieth of the part is passed over, so that no template is the test; where the
-    part would be short without them, a tenth, then a fifth. `pinned` rows are there already.
-    """
-    room = max(0, wanted - pinned)
-    for share in _SHARES:
-        taken, rest = _take_up_to(rows, room, largest=max(1, wanted // share))
-        if len(taken) == room:
-            break
-    return taken, rest, share
-
-
-def _take_up_to(rows: list[SplitRow], wanted: int, *, largest: int) -> tuple[list[SplitRow], list[SplitRow]]:
-    taken: set[str] = set()
-    room = wanted
-    for group, size in _sizes_of(rows).items():
-        if size <= min(room, largest):
-            taken.add(group)
-            room -= size
-    return [r for r in rows if r.group in taken], [r for r in rows if r.group not in taken]
-
-
-def _sizes_of(rows: list[SplitRow]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for row in rows:
-        sizes[row.group] = sizes.get(row.group, 0) + 1
-    return sizes
-
-
-def _check_sizes(case: Case, parts: _Parts, rows: list[SplitRow], fixed: _Fixed) -> None:
-    test, dev, train = map(len, parts)
-    wanted_test, wanted_dev = wanted_sizes(case.task_file.split, len(rows))
-    free = [row for row in parts[2] if row.group not in fixed.held]
-    spare = min(_sizes_of(free).values(), default=1) - 1  # a part may be short by less than one group
+def _check_sizes(
+    case: Case, division: Division, rows: list[SplitRow], fixed: Fixed, pairs: Sequence[Pair]
+) -> None:
+    test, dev, train = map(len, division.parts)
+    wanted_test, wanted_dev = division.wanted
+    free = [row for row in division.parts[2] if row.group not in fixed.held]
+    spare = min(sizes_of(free).values(), default=1) - 1  # a part may be short by less than one group
     enough = test >= max(_LEAST_TEST, wanted_test - spare) and dev >= max(1, wanted_dev - spare)
     if enough and train >= _LEAST_TRAIN:
         return
+    held = sum(row.group in fixed.held for row in division.parts[2])
+    kept = f" {held} rows stay in train because an example or the prompt shows them." if held else ""
+    joined, remedy = largest_group(case, rows, wanted_test // SHARES[-1], pairs)
     raise NotReady(
         f"{len(rows)} reviewed pairs give {test} test, {dev} dev and {train} train rows; the case asks for "
-        f"{wanted_test} test and {wanted_dev} dev.{_held(parts[2], fixed)}{_largest_group(case, rows)}"
-        f"{_detectable(case, test)}",
-        remedy="Add pairs, or lower split.test (not below 50) and split.dev in task.yaml.",
-    )
-
-
-def _held(train: list[SplitRow], fixed: _Fixed) -> str:
-    held = sum(row.group in fixed.held for row in train)
-    return f" {held} rows stay in train because an example or the prompt shows them." if held else ""
-
-
-def _largest_group(case: Case, rows: list[SplitRow]) -> str:
-    task_file = case.task_file
-    sizes, most = _sizes_of(rows), max(1, wanted_sizes(task_file.split, len(rows))[0] // _SHARES[-1])
-    name, largest = max(sizes.items(), key=lambda item: item[1], default=("", 0))
-    if largest <= most:
-        return ""
-    column, together = task_file.data.group_column, task_file.split.same_template == "together"
-    causes = [f"inputs with a word-set Jaccard of {NEAR} or more"]
-    if together:
-        causes.append(
-            "inputs that differ only in numbers or in words of their answer (`split.same_template: apart`"
-        )
-        causes[-1] += " parts those, if that is what the task is)"
-    if column:
-        causes.append(f"one value of {column!r} (data.group_column)")
-    return (
-        f" Groups: {len(sizes)}; the largest, around {name!r}, has {largest} rows, and a group of more than "
-        f"{most} stays in train. What joins rows, also in chains: {'; '.join(causes)}."
+        f"{wanted_test} test and {wanted_dev} dev.{kept}{joined}{_detectable(case, test)}",
+        remedy=f"Add pairs, or lower split.test (not below 50) and split.dev in task.yaml{remedy}.",
     )
 
 
@@ -307,7 +259,7 @@ def _check_leaks(leaks: LeakReport, *, by_template: bool) -> None:
         )
 
 
-def _check_layers(parts: _Parts, seen: Shown, rules: _Rules) -> None:
+def _check_layers(parts: Parts, seen: Shown, rules: _Rules) -> None:
     """Prove that grouping did what it should; an older split is not held to rules that it did not know."""
     test, dev, train = parts
     unknown = {"number-masked": rules.closer, "characters": rules.closer, "shown": rules.shown}
@@ -323,7 +275,7 @@ def _check_layers(parts: _Parts, seen: Shown, rules: _Rules) -> None:
         )
 
 
-def _lock(case: Case, method: str, parts: _Parts) -> SplitLock:
+def _lock(case: Case, method: str, parts: Parts) -> SplitLock:
     test, dev, train = parts
     task_file = case.task_file
     return SplitLock(

@@ -106,12 +106,16 @@ def _statement(desk: DeskView, figures: ReviewFigures) -> str:
         sum(getattr(batch, name) for batch in figures.batches) for name in ("accepted", "fixed", "deleted")
     )
     batches = "1 batch" if len(figures.batches) == 1 else f"{len(figures.batches)} batches"
+    where = "pair by pair" if figures.imported else "here, pair by pair,"
     how = (
         f"decided by a program under the name of {_and(figures.reviewers)}, seen by no person,"
         if figures.driven
-        else f"reviewed here, pair by pair, by {_and(figures.reviewers)}"
+        else f"reviewed {where} by {_and(figures.reviewers)}"
     )
-    parts = [f"{how} in {batches}; {accepted} kept as drafted, {fixed} fixed, {deleted} deleted"]
+    counts = f"{accepted} kept as drafted, {fixed} fixed, {deleted} deleted"
+    if figures.imported:
+        counts += f", of them {figures.imported} taken over from a file"
+    parts = [f"{how} in {batches}; {counts}"]
     flagged = sum(desk.now(pair_id).flagged for pair_id in desk.layout.pairs)
     if flagged:
         parts.append(f"{flagged} still flagged")

@@ -77,6 +77,13 @@ class Deciding(Record):
     driven: bool
 
 
+class Looking(Record):
+    """Show a card; for ids that are too long for an address."""
+
+    pair_id: str = Field(min_length=1)
+    step: Step
+
+
 class Undoing(Record):
     """Take back the last decision."""
 
@@ -86,7 +93,7 @@ class Undoing(Record):
 class Checking(Record):
     """Look at an output that is not sent yet."""
 
-    pair_id: str = Field(min_length=1, max_length=500)
+    pair_id: str = Field(min_length=1)
     output: str = Field(max_length=1_000_000)
 
 
@@ -180,6 +187,11 @@ def _changes(desk: ReviewDesk, reviewer: str, presence: Presence) -> dict[str, H
         desk.decide(reviewer, asked.wish, driven=asked.driven)
         return _json(_view(desk, reviewer, desk.card(reviewer, asked.wish.pair_id, step="here")))
 
+    async def look(request: Request) -> Response:
+        presence.seen()
+        asked = await _body(request, Looking)
+        return _json(_view(desk, reviewer, desk.card(reviewer, asked.pair_id, step=asked.step)))
+
     async def undo(request: Request) -> Response:
         presence.seen()
         asked = await _body(request, Undoing)
@@ -199,7 +211,7 @@ def _changes(desk: ReviewDesk, reviewer: str, presence: Presence) -> dict[str, H
         presence.left(finish=(await _body(request, Leaving)).finish)
         return _json({})
 
-    return {"decide": decide, "undo": undo, "check": check, "close": close, "leave": leave}
+    return {"decide": decide, "look": look, "undo": undo, "check": check, "close": close, "leave": leave}
 
 
 def _view(desk: ReviewDesk, reviewer: str, card: Card | None) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def _key(name: str | None) -> str | None:
     if not key:
         raise NotReady(
             f"The environment variable {name} is not set: no key for this API.",
-            remedy=f"export {name}=…, or bring recorded replies: "
-            "tuneproof compare --import FILE --arm frontier",
+            remedy=f"export {name}=… (a frontier can also be measured elsewhere: tuneproof compare --export "
+            "frontier).",
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise NotReady(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,9 @@ from tuneproof.outside.readers.rows import Row
 from tuneproof.outside.readers.text import Text, bytes_of, decoded, flaw_of, lines_of
 from tuneproof.teacher_prompt import Input, folded_input, id_of
 
+REPEATS = "repeats an input"
+MOST_LISTED = 10_000
+"""Repeats that are named one by one; a log may hold millions."""
 INPUT_COLUMNS = ("input", "prompt", "text")
 """Taken without being named in task.yaml, the first that a row has."""
 
@@ -34,6 +37,8 @@ class Inputs(NamedTuple):
     """Rows, lines and files that are no input."""
     repeats: int
     """Inputs that were there before."""
+    repeated: tuple[LeftOut, ...]
+    """Their places, and of which input each is a repeat: the first `MOST_LISTED` of them."""
     notes: tuple[str, ...]
     """What the reader decided by itself, and what it took off the lines of a log."""
 
@@ -73,10 +78,27 @@ def read_inputs(section: DataSection, drafting: DraftingSection, root: Path) -> 
         found = _of_files(path, section)
     else:
         found = _of_lines(path, section, _plain if how == "lines" else _Log())
-    inputs, left_out, repeats = _each_once(found.inputs)
-    if not inputs and not found.left_out and not left_out:
+    once = _each_once(found.inputs)
+    left_out = (*found.left_out, *once.left_out)
+    if not once.inputs and not left_out:
         raise BadInput(f"{shown}: holds no input.", remedy="Name a file with inputs in data.source.")
-    return Inputs(tuple(inputs), (*found.left_out, *left_out), repeats, found.notes)
+    notes = (*found.notes, _grouping(once.inputs, section, how))
+    return Inputs(tuple(once.inputs), left_out, once.repeats, tuple(once.repeated), notes)
+
+
+def _grouping(inputs: Sequence[Input], section: DataSection, how: How) -> str:
+    """Say which inputs will stay on one side of the split beside twins."""
+    groups = {each.group for each in inputs if each.group}
+    if section.group_column:
+        return f"groups: {len(groups):,}, by data.group_column"
+    if groups:
+        return f"groups: {len(groups):,}, one a file: all lines of a file stay on one side of the split"
+    if how == "files":
+        return "groups: none, a file is one input; only twins stay on one side of the split"
+    way = "data.group_column names what else belongs together"
+    if how != "rows":
+        way = "if its lines belong together in other ways, give each document a file of its own"
+    return f"groups: none, only twins stay on one side of the split; {way}"
 
 
 def _no_columns(section: DataSection, how: How) -> None:
@@ -153,7 +175,10 @@ def _of_lines(path: Path, section: DataSection, message: Message) -> _Found:
     for file in files:
         shown = shown_of(file, path, section)
         source = decoded(bytes_of(file, shown), shown, section.encoding)
+        began = len(found.inputs)
         blank += _lines_into(found, source, shown, message)
+        if len(files) > 1:  # a conversation or a document must not straddle the split
+            found.inputs[began:] = [each._replace(group=shown) for each in found.inputs[began:]]
         marks += [note for note in source.notes if note not in marks]
     notes = [f"blank lines: {blank:,}"] if blank else []
     notes += [message.note()] if isinstance(message, _Log) else []
@@ -260,23 +285,28 @@ def _name(values: dict[str, Any], column: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _each_once(found: Sequence[Input]) -> tuple[list[Input], list[LeftOut], int]:
+class _Once(NamedTuple):
+    inputs: list[Input]
+    left_out: list[LeftOut]
+    repeated: list[LeftOut]
+    repeats: int
+
+
+def _each_once(found: Sequence[Input]) -> _Once:
     """Collapse repeats to their first, and leave out another input under an id that is taken."""
-    seen: set[str] = set()
+    seen: dict[str, str] = {}  # folded text of an input that is kept → its place
     first: dict[str, str] = {}
-    inputs: list[Input] = []
-    left_out: list[LeftOut] = []
-    for each, folded in _with_folded(found):
+    once = _Once([], [], [], 0)
+    for each in found:
+        folded = folded_input(each.text)
         if folded in seen:
-            continue
-        seen.add(folded)
-        if (where := first.setdefault(each.id, each.source)) != each.source:
-            reason = f"its id occurs twice: {each.id!r} is also the id of {where}"
-            left_out.append(LeftOut(place=each.source, reason=reason))
+            if len(once.repeated) < MOST_LISTED:
+                reason = f"{REPEATS}: that of {seen[folded]}"
+                once.repeated.append(LeftOut(place=each.source, reason=reason))
+        elif each.id in first:
+            reason = f"its id occurs twice: {each.id!r} is also the id of {first[each.id]}"
+            once.left_out.append(LeftOut(place=each.source, reason=reason))
         else:
-            inputs.append(each)
-    return inputs, left_out, len(found) - len(inputs) - len(left_out)
-
-
-def _with_folded(found: Sequence[Input]) -> Iterator[tuple[Input, str]]:
-    return ((each, folded_input(each.text)) for each in found)
+            seen[folded] = first[each.id] = each.source
+            once.inputs.append(each)
+    return once._replace(repeats=len(found) - len(once.inputs) - len(once.left_out))

@@ -3,7 +3,7 @@
 import { $, drawCard, drawChange, drawNear, drawProblems, drawStanding, drawStrip, endRows, figures, size, summaryRows, theirs } from "./draw.js";
 import { forgetText, keepText, keptText, setSingleKeys, singleKeys } from "./kept.js";
 import { listen } from "./keys.js";
-import { Refused, ask, say, sayGoodbye, where } from "./link.js";
+import { Refused, ask, say, sayGoodbye, view as lookAt } from "./link.js";
 import { look, restartClock, secondsInSight } from "./sight.js";
 import { fill } from "./text.js";
 import { isMine, wishOf } from "./wish.js";
@@ -11,6 +11,7 @@ import { isMine, wishOf } from "./wish.js";
 const KEPT_MS = 250;
 const CHECK_MS = 400;
 const BEAT_MS = 10_000;
+const HINT = "The draft is hidden: e writes your answer.";
 const PAST = { accept: "Accepted", fix: "Fixed", delete: "Deleted", flag: "Flagged", unflag: "Flag removed" };
 
 let standing = null;
@@ -96,6 +97,7 @@ function drawOutput() {
   $("fix-name").textContent = hidden() ? "Your own answer; the draft is shown afterwards" : "Output as it should be";
   if (!editing && hidden()) $("output").textContent = "The draft is hidden. Press e and write your own answer.";
   else fill($("output"), card.output);
+  for (const id of ["accept", "edit"]) $(id).classList.toggle("main", hidden() === (id === "edit"));
   $("output").classList.toggle("quiet", !editing && hidden());
   const text = editing ? $("fix").value : card.output;
   $("output-size").textContent = open && !editing ? "" : size(text);
@@ -155,7 +157,7 @@ function decide(kind, more) {
     try { view = await ask("/api/do/decide", { wish: sent, driven: driven() }); }
     catch (error) {
       if (error.status !== 409 || !error.said.card || !isMine(error.said.card, sent, kind, standing.reviewer)) throw error;
-      view = await ask(where("here", before.pair_id));
+      view = await lookAt("here", before.pair_id);
     }
     if (kind !== "flag" && kind !== "unflag") forget(before);
     const word = `${PAST[kind]}: pair ${before.position}.`;
@@ -168,9 +170,9 @@ function decide(kind, more) {
 async function advance(view, word) {
   display(view, { focus: false, restore: false });
   say(word);
-  const next = await ask(where("open", card?.pair_id));
+  const next = await lookAt("open", card?.pair_id);
   display(next);
-  say(word);
+  say(next.card && hidden() && !editing ? `${word} ${HINT}` : word);
   if (next.standing.can_close) await openClose();
 }
 
@@ -188,7 +190,7 @@ function reveal(view) {
 
 function goOn() {
   return once(async () => {
-    const next = await ask(where("open", card.pair_id));
+    const next = await lookAt("open", card.pair_id);
     display(next);
     if (next.standing.can_close) await openClose();
   });
@@ -196,7 +198,7 @@ function goOn() {
 
 function accept() {
   if (!card || revealed) return undefined;
-  if (hidden()) { say("The draft is hidden: write your own answer."); return edit(); }
+  if (hidden()) { edit(); return say("The draft is hidden: write your own answer."); }
   if (editing) return save();
   // An accept stands for the draft: a fix that is good as it stands must be sent as one.
   return card.output === card.draft ? decide("accept") : decide("fix", { output: card.output });
@@ -224,16 +226,16 @@ function move(step) {
   if (editing) keep();
   return once(async () => {
     const from = card.pair_id;
-    display(await ask(where(step, from)));
+    display(await lookAt(step, from));
     if (card.pair_id === from) say(step === "next" ? "This is the last pair." : "This is the first pair.");
-    else if (!editing) say("");
+    else if (!editing) say(hidden() ? HINT : "");
   });
 }
 
 function open(pair) {
   if (!pair) return undefined;
   if (editing) keep();
-  return once(async () => { display(await ask(where("here", pair))); if (!editing) say(""); });
+  return once(async () => { display(await lookAt("here", pair)); if (!editing) say(hidden() ? HINT : ""); });
 }
 
 const edge = (last) => { const cells = $("strip").children; return open(cells[last ? cells.length - 1 : 0]?.dataset.pair); };
@@ -303,14 +305,14 @@ function meet(theirCard) {
 function takeTheirs() {
   forget(conflict.card);
   $("conflict-box").close();
-  return once(async () => advance(await ask(where("here", card.pair_id)), "Theirs was taken."));
+  return once(async () => advance(await lookAt("here", card.pair_id), "Theirs was taken."));
 }
 
 function decideAgain() {
   const { mine } = conflict;
   $("conflict-box").close();
   return once(async () => {
-    display(await ask(where("here", card.pair_id)), { restore: false });
+    display(await lookAt("here", card.pair_id), { restore: false });
     if (mine !== null) edit(mine);
     say("This is their version. Decide again.");
   });
@@ -342,7 +344,7 @@ const KEYS = {
   u: undo, f: openFlag, n: () => move("next"), j: () => move("next"), ArrowRight: () => move("next"),
   p: () => move("previous"), k: () => move("previous"), ArrowLeft: () => move("previous"),
   Home: () => edge(false), End: () => edge(true), "?": () => $("help-box").showModal(),
-  c: () => (standing?.can_close ? once(openClose) : say("Decide every pair of the batch first.")),
+  c: () => (standing?.can_close ? once(openClose) : say(standing?.waiting || "Decide every pair of the batch first.")),
 };
 const EDITOR = { Save: () => save(), Escape: leaveEditor };
 const BOXES = {
@@ -366,7 +368,7 @@ const CLICKS = {
 async function beat() {
   if (over || busy || document.visibilityState !== "visible" || !standing) return;
   try {
-    const view = await ask(where("here", card?.pair_id));
+    const view = await lookAt("here", card?.pair_id);
     if (busy || view.standing.batch !== standing.batch) return;
     standing = view.standing;
     drawStanding(standing);
@@ -388,10 +390,10 @@ $("single-keys").checked = singleKeys();
 $("single-keys").addEventListener("change", (event) => setSingleKeys(event.target.checked));
 setInterval(beat, BEAT_MS);
 once(async () => {
-  let view = await ask(where("open"));
+  let view = await lookAt("open");
   const last = view.cells.at(-1);
-  if (!view.card && last) view = await ask(where("here", last.pair_id));
-  say("a accepts, e edits, d deletes; ? shows every key.");
+  if (!view.card && last) view = await lookAt("here", last.pair_id);
+  say(view.card?.draft === null ? HINT : "a accepts, e edits, d deletes; ? shows every key.");
   await display(view);
   if (view.standing.can_close) await openClose();
 });

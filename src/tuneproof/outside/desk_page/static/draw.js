@@ -18,7 +18,8 @@ function span(s) {
 
 export function agreement(a) {
   if (!a.n) return "";
-  const kappa = a.kappa === null ? "" : `, κ ${a.kappa.toFixed(2)}`;
+  const within = a.interval ? ` (${a.interval.low.toFixed(2)} to ${a.interval.high.toFixed(2)})` : "";
+  const kappa = a.kappa === null ? "" : `, κ ${a.kappa.toFixed(2)}${within}`;
   return `${a.equal} of ${a.n} equal${kappa}`;
 }
 
@@ -28,14 +29,15 @@ export function drawStanding(s) {
   $("batch").textContent = s.done ? "" : `Batch ${s.batch} of ${s.batches}`;
   const left = s.of_batch - s.in_batch;
   const pace = s.median_seconds;
-  $("pace").textContent = pace === null || s.done ? "" : `${seconds(pace)} a pair` + (left ? `, about ${span(pace * left)} left` : "");
+  const by = s.driven ? " by a program" : "";
+  $("pace").textContent = pace === null || s.done ? "" : `${seconds(pace)} a pair${by}` + (left ? `, about ${span(pace * left)} left` : "");
   $("total").textContent = `${s.decided} of ${plural(s.total, "pair")}` + (s.flagged ? `, ${s.flagged} flagged` : "");
   const same = agreement(s.self_agreement);
-  $("agreement").textContent = same && `with yourself: ${same}`;
+  $("agreement").textContent = same && `with yourself: ${same}${by}`;
   document.title = s.done ? "Review · tuneproof" : `${s.in_batch}/${s.of_batch} · Review · tuneproof`;
   $("count").textContent = s.done ? "done" : `${s.in_batch}/${s.of_batch}`;
   banner("alarm", s.alarm);
-  banner("reminder", s.reminder);
+  banner("reminder", s.waiting || s.reminder);
   $("close").disabled = !s.can_close;
 }
 
@@ -116,9 +118,10 @@ export function drawChange(before, after, name = "Change against the draft") {
   drawDifference($("diff"), before, after);
 }
 
+// Only a near twin should have the same output: `output` is what it is compared with.
 export function drawNear(card, output) {
   near("twins", card.twins, output);
-  near("nearest", card.nearest, output);
+  near("nearest", card.nearest, null);
   $("no-near").hidden = Boolean(card.twins.length || card.nearest.length);
 }
 
@@ -134,7 +137,7 @@ function neighbour(pair, output) {
   const said = el("div", "text mono small");
   said.dir = "auto";
   if (answered) fill(said, pair.output);
-  else said.append(el("em", "quiet", "not answered yet"));
+  else said.append(el("em", "quiet", "not shown yet"));
   const input = el("div", "text small");
   input.dir = "auto";
   fill(input, pair.input);
@@ -169,6 +172,7 @@ export function endRows(standing, f) {
     ["Flagged", standing.flagged ? String(standing.flagged) : ""],
     ["Time a pair", `${seconds(f.median_seconds)} (median)`],
     ["With yourself", agreement(f.self_agreement)],
+    ["From a file", f.imported ? plural(f.imported, "pair") : ""],
     ["Between reviewers", agreement(f.between)],
     ["Made by", f.driven ? "a program: these are no figures of a person" : ""],
   ];

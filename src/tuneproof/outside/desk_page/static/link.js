@@ -10,7 +10,14 @@ export class Refused extends Error {
   constructor(status, said) { super(said.problem); this.status = status; this.said = said; }
 }
 
-export const where = (step, pair) => `/api/view?step=${step}` + (pair ? `&pair=${encodeURIComponent(pair)}` : "");
+const LONGEST_ADDRESS = 4000;
+
+// Shows the card at, before or after `pair`; an id that is too long for an address travels in the body.
+export function view(step, pair) {
+  const named = pair ? `&pair=${encodeURIComponent(pair)}` : "";
+  if (named.length > LONGEST_ADDRESS) return ask("/api/do/look", { pair_id: pair, step });
+  return ask(`/api/view?step=${step}${named}`);
+}
 
 const sent = (body) => ({
   method: "POST",

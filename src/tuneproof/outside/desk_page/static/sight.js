@@ -11,5 +11,5 @@ export function restartClock() { inSight = 0; since = null; look(); }
 
 export function secondsInSight() {
   const now = since === null ? 0 : performance.now() - since;
-  return Math.min(86_400, Math.round((inSight + now) / 10) / 100);
+  return Math.min(86_400, Math.round(inSight + now) / 1000);
 }
