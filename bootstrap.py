@@ -21,6 +21,8 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "installed.sha256"
 VERSIONS = ((3, 11), (3, 12), (3, 13))
+COMMANDS = {"chromium": "chromium", "ssh-keygen": "openssh-client"}
+"""Command that the tests use → Debian package."""
 
 
 def main() -> None:
@@ -79,22 +81,23 @@ def pip_command() -> list[str]:
     return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
 
 
-def browser() -> None:
-    """Install Debian's Chromium where there is none: the review page is tested in it."""
-    if shutil.which("chromium"):
+def debian() -> None:
+    """Install Debian's Chromium and ssh-keygen where they are missing: page and anchors are tested with them."""
+    wanted = [package for command, package in COMMANDS.items() if not shutil.which(command)]
+    if not wanted:
         return
-    say("Installing chromium with apt-get, for the tests of the review page …")
+    say(f"Installing {', '.join(wanted)} with apt-get, for the tests …")
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     quiet = {"DEBIAN_FRONTEND": "noninteractive", **os.environ}
-    for step in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", "chromium"]):
+    for step in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *wanted]):
         done = subprocess.run([*sudo, "apt-get", *step], env=quiet, stdout=subprocess.DEVNULL, check=False)
         if done.returncode:
-            sys.exit("chromium could not be installed: install it as `chromium` on the PATH, then run again.")
+            sys.exit(f"Install {', '.join(wanted)} yourself, then run again: apt-get could not.")
 
 
 def test(options: list[str]) -> None:
     """Check style, types and behaviour; stop at the first that fails."""
-    browser()
+    debian()
     say("ruff")
     run(str(PYTHON), "-m", "ruff", "check", "--quiet")
     run(str(PYTHON), "-m", "ruff", "format", "--check", "--quiet")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,17 +16,15 @@ from tuneproof.outside import anchors
 from tuneproof.outside.anchors import (
     anchor_by_key,
     anchor_in_git,
+    anchored_versions,
     check_anchor,
+    check_locks_there,
     lock_bytes,
     signature_path,
     tag_name,
     verify_anchor,
 )
 from tuneproof.steps.freeze import freeze
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("git") and shutil.which("ssh-keygen")), reason="needs git and ssh-keygen"
-)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +69,21 @@ def made_key(path: Path, passphrase: str = "") -> Path:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)]
     subprocess.run(command, check=True, timeout=20)
     return path
+
+
+def test_a_lock_that_was_anchored_and_is_gone_stops_the_next_version(
+    repository: Path, lock: SplitLock
+) -> None:
+    first = lock
+    anchor_in_git(repository, first)
+    assert anchored_versions(repository, first.case) == {1}
+    check_locks_there(repository, first.case, 2, {1})
+    check_locks_there(repository, first.case, 1, set())
+    check_locks_there(repository, "another", 2, set())
+    with pytest.raises(
+        LockBroken, match=r"Version 1 .* was anchored, and locks/split-v1\.lock\.json is gone"
+    ):
+        check_locks_there(repository, first.case, 2, set())
 
 
 def test_a_tag_in_the_repository_above_holds_the_digest(repository: Path, lock: SplitLock) -> None:

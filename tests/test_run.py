@@ -194,9 +194,20 @@ def test_no_time_is_told_for_a_base_that_never_ran_here(
     assert "Time: not known, no project with this base" in said and "about" not in said.split("Time:")[1]
 
 
-def test_a_finished_project_lets_the_next_forecast_speak_of_this_machine(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_project_that_was_trained_on_another_device_teaches_no_speed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tuneproof.outside.machine.has_nvidia_gpu", lambda: False)
+    made, cache = project(tmp_path), tmp_path / "cache"
+    there = fake_outside(tmp_path)._replace(cache=cache)
+    run_run(made.root, until="judge", as_json=True, outside=lambda: there)
+    assert not (cache / "speeds.json").exists()
+
+
+def test_a_finished_project_lets_the_next_forecast_speak_of_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneproof.outside.machine.has_nvidia_gpu", lambda: True)
     made, cache = project(tmp_path), tmp_path / "cache"
 
     def there() -> Outside:

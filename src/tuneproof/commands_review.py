@@ -22,7 +22,8 @@ from tuneproof.outside.desk_keys import TerminalKeys
 from tuneproof.outside.files import atomic_write
 from tuneproof.review_desk import OpenDesk, open_desk
 from tuneproof.review_words import agreement_text
-from tuneproof.shelves import take_case, take_drafts
+from tuneproof.shelves import take_drafts
+from tuneproof.steps.init import init
 from tuneproof.workspace import Workspace
 
 
@@ -66,14 +67,17 @@ def run_review(
         run_step("review", project, again=again, as_json=as_json, outside=outside)
         return
     drafts = _fresh_drafts(workspace)
-    case = take_case(workspace)
+    case = init(task_file)  # as `init` makes it; a changed setting of the desk counts at once
     bench = Bench(workspace, outside(), case.task_file, tell)
     opened = open_desk(workspace, case, drafts, bench.problem_of)
+    if how.export is not None and how.import_ is not None:
+        raise BadInput("--export and --import are two commands.", remedy="Give one of them.")
     if how.export is not None:
         check_export(workspace.root, case.task_file, how.export)
         _export(opened, how.export, tell)
     elif how.import_ is not None:
-        _import(opened, how.import_, bench.problem_of, tell)
+        following = f"tuneproof review --project {workspace.shown(workspace.root)}"
+        _import(opened, how.import_, bench.problem_of, tell, following)
     else:
         reviewer = how.reviewer or _user()
         if how.pair is not None:
@@ -162,6 +166,8 @@ def _tell_standing(workspace: Workspace, standing: Standing, tell: Tell) -> None
 
 
 def _export(opened: OpenDesk, to: Path, tell: Tell) -> None:
+    if not to.absolute().parent.is_dir():
+        raise BadInput(f"{to}: its folder does not exist.", remedy=f"mkdir -p {to.parent}")
     text = export_decisions(opened.store)
     if not text:
         raise BadInput("Nothing was decided yet, so there is nothing to export.", remedy="tuneproof review")
@@ -171,7 +177,9 @@ def _export(opened: OpenDesk, to: Path, tell: Tell) -> None:
     tell.json({"wrote": str(to), "decisions": number})
 
 
-def _import(opened: OpenDesk, path: Path, problem_of: Callable[[str], str], tell: Tell) -> None:
+def _import(
+    opened: OpenDesk, path: Path, problem_of: Callable[[str], str], tell: Tell, following: str
+) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -186,6 +194,12 @@ def _import(opened: OpenDesk, path: Path, problem_of: Callable[[str], str], tell
     taken = import_decisions(opened.store, text, str(path), opened.desk.view().layout, problem_of)
     for line in _imported_lines(taken):
         tell.line(line)
+    if not (taken.taken or taken.agreed or taken.repeated or taken.conflicts):
+        raise BadInput(
+            f"{path}: no decision of it is one on the drafts here.",
+            remedy="Name a file that `tuneproof review --export` wrote for these drafts.",
+        )
+    tell.line(f"Next: {following}")
     tell.json(taken._asdict() | {"refused": [row.model_dump(mode="json") for row in taken.refused]})
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tuneproof.errors import TuneproofError
 from tuneproof.outside.anchors import verify_anchor
-from tuneproof.shelves import take_split
+from tuneproof.shelves import LOCKS, kept_lock, take_split
 from tuneproof.steps import STEPS
 from tuneproof.workspace import State, Workspace
 
@@ -50,6 +50,8 @@ def _lock(workspace: Workspace) -> tuple[str, bool, str]:
         split = take_split(workspace)
     except TuneproofError as error:
         return error.problem, True, ""
+    if kept_lock(workspace, split.lock.version) != split.lock:
+        return f"the copy in {LOCKS}/ is not the lock that was frozen", True, ""
     anchor = verify_anchor(workspace.root, split.lock)
     said = f"holds: {len(split.test.items)} test items, {split.lock.test.sha256[:19]}…"
     return said, anchor.state == "differs", anchor.says

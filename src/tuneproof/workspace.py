@@ -87,7 +87,7 @@ class Workspace:
         return self.root / step_of(verb).folder
 
     def shown(self, path: Path) -> str:
-        """Return a path as a person would type it from where they are; the project itself quoted for a shell."""
+        """Return a path as a person would type it from where they are; a project quoted for a shell."""
         try:
             text = str(path.relative_to(Path.cwd()))
         except ValueError:

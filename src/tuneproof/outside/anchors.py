@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -39,8 +40,12 @@ def tag_name(lock: SplitLock) -> str:
     git allows neither `..` nor `.lock` at the end of a part (git-check-ref-format). `+`, which no case name
     holds, stands for what it does not allow, so two cases never share a tag.
     """
-    case = re.sub(r"(?<=\.)\.", "+", lock.case)
-    return f"tuneproof/{case}{'+' if case.endswith('.lock') else ''}/split-v{lock.version}"
+    return f"tuneproof/{_part(lock.case)}/split-v{lock.version}"
+
+
+def _part(case: str) -> str:
+    case = re.sub(r"(?<=\.)\.", "+", case)
+    return f"{case}{'+' if case.endswith('.lock') else ''}"
 
 
 def signature_path(root: Path, lock: SplitLock) -> Path:
@@ -155,6 +160,38 @@ def check_anchor(root: Path, lock: SplitLock) -> Anchor:
             "Results on another split than the anchored one prove nothing.",
         )
     return found
+
+
+def anchored_versions(root: Path, case: str) -> frozenset[int]:
+    """Return the versions of a case that were anchored; without git on this machine, those with a signature."""
+    signed = (path.name for path in (root / "locks").glob("split-v*.lock.json.sig"))
+    found = {int(number[1]) for name in signed if (number := re.match(r"split-v(\d+)\.", name))}
+    if shutil.which("git") and root.is_dir():
+        pattern = f"refs/tags/tuneproof/{_part(case)}/split-v*"
+        said = _git(root, "for-each-ref", "--format=%(refname)", pattern).stdout.decode("utf-8", "replace")
+        found |= {int(number[1]) for name in said.split() if (number := re.search(r"split-v(\d+)$", name))}
+    return frozenset(found)
+
+
+def check_locks_there(root: Path, case: str, version: int, locked: Collection[int]) -> None:
+    """Stop where an earlier version was anchored and its lock is gone: its test rows could be trained on.
+
+    Args:
+        root: the project folder.
+        case: its name.
+        version: of the split that is frozen now.
+        locked: versions whose locks are there.
+
+    Raises:
+        LockBroken: such a lock is gone.
+    """
+    gone = sorted(v for v in anchored_versions(root, case) if v < version and v not in locked)
+    if gone:
+        raise LockBroken(
+            f"Version {gone[0]} of the split was anchored, and locks/split-v{gone[0]}.lock.json is gone: nobody "
+            "can say which rows were its test.",
+            remedy="Put the files of locks/ back, from a backup or from git.",
+        )
 
 
 def _git_anchor(root: Path, lock: SplitLock) -> Anchor:

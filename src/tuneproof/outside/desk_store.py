@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,16 @@ from tuneproof.artifacts.base import canonical_json, sha256_of
 from tuneproof.artifacts.desk import Decision
 from tuneproof.desk_batches import Place, hash_order
 from tuneproof.errors import BadInput, Busy, OutsideFailed, TuneproofError
-from tuneproof.outside.machine import seconds
+from tuneproof.outside.sqlite_file import (
+    BUSY,
+    Kind,
+    connect,
+    open_file,
+    result_code,
+    says_damaged,
+    schema_version,
+    table_count,
+)
 
 SCHEMA_VERSION = 1
 BUSY_S = 30.0
@@ -42,6 +50,7 @@ _SCHEMA = (
         pair_sha256 TEXT NOT NULL
     )""",
 )
+_KIND = Kind("desk", _APPLICATION, SCHEMA_VERSION, _SCHEMA, BUSY_S)
 
 
 class StaleVersion(TuneproofError):
@@ -68,7 +77,7 @@ class DeskStore:
         self._path = path
         with _said(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _open(path).close()
+            open_file(path, _KIND).close()
 
     @property
     def path(self) -> Path:
@@ -137,7 +146,7 @@ class DeskStore:
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
-        with _said(self._path), contextlib.closing(_connect(self._path)) as db:
+        with _said(self._path), contextlib.closing(connect(self._path, _KIND)) as db:
             yield db
 
     @contextlib.contextmanager
@@ -210,81 +219,19 @@ def _places(db: sqlite3.Connection) -> tuple[Place, ...]:
     return tuple(Place(*row) for row in rows)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Check that the file is ours and sound, or make it; nothing is written to another program's file."""
-    db = _connect(path)
-    try:
-        _must_be_ours(db, path)
-        _use_wal(db)
-        db.execute("BEGIN IMMEDIATE")
-        if _schema(db) == 0:
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except (sqlite3.Error, BadInput):
-        db.close()
-        raise
-    return db
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log; SQLite does not wait for other processes here, so we do."""
-    until = seconds() + BUSY_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or seconds() > until:
-                raise
-            time.sleep(0.01)
-
-
-def _schema(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _tables(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-
-
-def _must_be_ours(db: sqlite3.Connection, path: Path) -> None:
-    version = _schema(db)
-    if (_tables(db) or version) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-        raise BadInput(
-            f"{path} is another program's database.", remedy=f"Move {path.name} out of the project."
-        )
-    if version > SCHEMA_VERSION:
-        raise BadInput(
-            f"{path} was written by a newer tuneproof (version {version} of the desk; "
-            f"this one knows {SCHEMA_VERSION}).",
-            remedy="Update it: pip install -U tuneproof",
-        )
-    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(str(found))
-
-
 @contextlib.contextmanager
 def _said(path: Path) -> Iterator[None]:
     """Say in our words what SQLite and the disk say about the file."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = _code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = result_code(error)
+        if code in BUSY:
             raise Busy(
                 f"{path} has been in use by another process for {BUSY_S:.0f} s.",
                 remedy="Close the other program that has it open, then decide again.",
             ) from error
-        if code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        if says_damaged(error):
             raise BadInput(
                 f"{path} is damaged: {error}.",
                 remedy=f"Restore {path.name} and its -wal file from a backup, or move both away and run "
@@ -303,12 +250,6 @@ def _no_disk(path: Path, error: Exception) -> OutsideFailed:
     )
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the primary result code (sqlite.org/rescode.html); None for our own."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
 def desk_mark(path: Path) -> str:
     """Return what tells whether events were added since: the hash of the last one; empty without any.
 
@@ -316,8 +257,8 @@ def desk_mark(path: Path) -> str:
     """
     if not path.exists():
         return ""
-    with _said(path), contextlib.closing(_connect(path)) as db:
-        if not _schema(db) and not _tables(db):
+    with _said(path), contextlib.closing(connect(path, _KIND)) as db:
+        if not schema_version(db) and not table_count(db):
             return ""  # a kill came between the file and its tables
         last = db.execute("SELECT decision FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     return sha256_of(last[0]) if last else ""

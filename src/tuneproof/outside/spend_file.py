@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tuneproof.errors import BadInput, Busy, OutsideFailed
-from tuneproof.outside.machine import seconds
+from tuneproof.outside.sqlite_file import BUSY, Kind, open_file, result_code, says_damaged
 
 SCHEMA_VERSION = 1
 BUSY_S = 60.0
@@ -52,64 +51,13 @@ _NOTES = (
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
-    """Open the file, or make it; a power loss after a commit loses nothing (WAL, synchronous FULL).
+    """Open the file, or make it.
 
     Raises:
-        BadInput: it is newer, damaged, or another program's.
+        BadInput: it is newer, or another program's.
         sqlite3.Error: see `said`.
     """
-    db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        # Nothing is written before the file is known to be ours.
-        _must_be_ours(db, path)
-        _use_wal(db)
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")
-        if _version(db) == 0:
-            for statement in _TABLES:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute(_NOTES)
-        db.execute("COMMIT")
-    except (sqlite3.Error, BadInput):
-        db.close()
-        raise
-    return db
-
-
-def _must_be_ours(db: sqlite3.Connection, path: Path) -> None:
-    version = _version(db)
-    if version > SCHEMA_VERSION:
-        raise BadInput(
-            f"{path} was written by a newer tuneproof (version {version} of the ledger; "
-            f"this one knows {SCHEMA_VERSION}).",
-            remedy="Update it: pip install -U tuneproof",
-        )
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if (tables or version) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-        raise BadInput(
-            f"{path} is another program's database.", remedy=f"Move {path.name} out of the project."
-        )
-    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise damaged(path, found)
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log; SQLite does not wait for other processes here, so we do."""
-    until = seconds() + BUSY_S
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or seconds() > until:
-                raise
-            time.sleep(0.01)
+    return open_file(path, Kind("ledger", _APPLICATION, SCHEMA_VERSION, _TABLES, BUSY_S, (_NOTES,)))
 
 
 @contextlib.contextmanager
@@ -126,13 +74,13 @@ def said(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
             raise
-        code = _code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = result_code(error)
+        if code in BUSY:
             raise Busy(
                 f"{path} has been in use by another process for {BUSY_S:.0f} s.",
                 remedy="Wait until it ends, or stop it; this command can then be run again.",
             ) from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        if says_damaged(error):
             raise damaged(path, str(error)) from error
         raise OutsideFailed(
             f"{path} cannot be written or read: {error}.",
@@ -148,9 +96,3 @@ def damaged(path: Path, what: str) -> BadInput:
         remedy=f"Restore {path.name} from a backup. Without one, move it away and lower drafting.cap_usd "
         "by what the provider's usage page says was spent.",
     )
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """Return the primary result code (sqlite.org/rescode.html)."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF

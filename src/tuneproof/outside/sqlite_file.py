@@ -15,8 +15,7 @@ from tuneproof.outside.machine import seconds
 
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 """Another process holds the file."""
-DAMAGED = frozenset({None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-"""The file cannot be trusted; None is what a failed check of ours raises."""
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 
 class Kind(NamedTuple):
@@ -32,6 +31,8 @@ class Kind(NamedTuple):
     """Statements that make it."""
     busy_s: float
     """Longest wait for another process's transaction."""
+    additions: tuple[str, ...] = ()
+    """`IF NOT EXISTS` statements for files that were made without them."""
 
 
 def connect(path: Path, kind: Kind) -> sqlite3.Connection:
@@ -58,6 +59,8 @@ def open_file(path: Path, kind: Kind) -> sqlite3.Connection:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {kind.application}")
             db.execute(f"PRAGMA user_version = {kind.version}")
+        for statement in kind.additions:
+            db.execute(statement)
         db.execute("COMMIT")
     except (sqlite3.Error, BadInput):
         db.close()
@@ -70,16 +73,26 @@ def schema_version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+def table_count(db: sqlite3.Connection) -> int:
+    """Return the number of tables, indexes and triggers; 0 where a kill came before the schema."""
+    return int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
 def result_code(error: sqlite3.Error) -> int | None:
     """Return the primary result code (sqlite.org/rescode.html); None for an error of our own."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
+def says_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file cannot be trusted: SQLite says so, or a check of ours, whose errors have no code."""
+    code = result_code(error)
+    return type(error) is sqlite3.DatabaseError if code is None else code in _DAMAGED
+
+
 def _must_be_ours(db: sqlite3.Connection, path: Path, kind: Kind) -> None:
     version = schema_version(db)
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if (tables or version) and db.execute("PRAGMA application_id").fetchone()[0] != kind.application:
+    if (table_count(db) or version) and db.execute("PRAGMA application_id").fetchone()[0] != kind.application:
         raise BadInput(
             f"{path} is another program's database.", remedy=f"Move {path.name} out of the project."
         )
