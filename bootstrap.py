@@ -82,7 +82,7 @@ def pip_command() -> list[str]:
 
 
 def debian() -> None:
-    """Install Debian's Chromium and ssh-keygen where they are missing: page and anchors are tested with them."""
+    """Install Debian's Chromium and ssh-keygen where they are missing: the tests use them."""
     wanted = [package for command, package in COMMANDS.items() if not shutil.which(command)]
     if not wanted:
         return

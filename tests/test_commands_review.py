@@ -48,6 +48,7 @@ def project_of(at: Path, run: Run, *, review: dict[str, object] | None = None, n
     (project / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     document = sample_case().task_file.model_dump(mode="json")
     document["data"] |= {"source": "pairs.jsonl", "reviewed_by": None, "pairs": None, "shape": "auto"}
+    document["task"]["answer_pattern"] = "[a-z.-]+"
     document["review"] = {"blind_share": 0, "again": 0} | (review or {})
     text = "".join(f"{key}:{yaml_value(value)}\n" for key, value in document.items())
     (project / "task.yaml").write_text(text)
@@ -217,3 +218,33 @@ def test_a_user_without_a_name_is_asked_for_one(
     monkeypatch.setattr("tuneproof.commands_review.getpass.getuser", nameless)
     said = run("review", "--tty", "--project", str(project), keys="aq")
     assert said.code == 1 and "--reviewer" in said.err and "Traceback" not in said.err
+
+
+def test_an_output_that_the_metric_cannot_accept_never_goes_on(tmp_path: Path, run: Run) -> None:
+    project = project_of(tmp_path, run, review={"unreviewed": "leave out"})
+    keys = "e" + "NOT A LICENCE!\n" + "a" * 49 + "one odd output\nq"
+    said = run("review", "--tty", "--project", str(project), keys=keys)
+    assert said.code == 1 and "1 reviewed outputs are none that the metric can accept" in said.err
+    assert "'NOT A LICENCE!'" in said.err and "tuneproof review --pair r" in said.err
+    assert not (project / "3-review").exists()
+    pair = said.err.split("--pair ")[1].split()[0]
+    mended = run("review", "--pair", pair, "--project", str(project), keys="d")
+    assert mended.code == 0 and "49 pairs go on" in mended.err
+
+
+def test_the_dry_run_says_what_a_person_must_do_first_and_stops_at_an_edited_split(
+    tmp_path: Path, run: Run
+) -> None:
+    project = project_of(tmp_path, run)
+    said = run("run", "--dry-run", "--project", str(project))
+    assert said.code == 1 and "tuneproof review" in said.err  # nobody sat down, nobody vouches
+    run("review", "--tty", "--project", str(project), keys="aq")
+    said = run("run", "--dry-run", "--project", str(project))
+    assert said.code == 0 and "a person decides on every pair" in said.out
+    assert "known once the pairs are reviewed" in said.out and "59 of 60 pairs are undecided" in said.out
+
+
+def test_a_folder_with_a_blank_in_its_name_is_quoted_in_what_can_be_pasted(tmp_path: Path, run: Run) -> None:
+    project = project_of(tmp_path, run, name="my task")
+    said = run("review", "--tty", "--project", str(project), keys="q")
+    assert f"Next: tuneproof review --project '{project}'" in said.out

@@ -29,6 +29,7 @@ from tuneproof.errors import GateNotPassed, MissingArtifact, NotReady
 from tuneproof.eval_plan import plan_of
 from tuneproof.extra_kinds import asked_input, control_of
 from tuneproof.extra_tunes import ExtraTune, extras_of
+from tuneproof.outside.anchors import check_anchor, check_locks_there
 from tuneproof.outside.base_licence import licence_text_of
 from tuneproof.outside.machine import seconds
 from tuneproof.outside.own_code import references
@@ -36,7 +37,7 @@ from tuneproof.outside.protocols import Base, BatchModel, Endpoint, Engine, Gguf
 from tuneproof.reply_shelf import TestDesk
 from tuneproof.rivals import answer_with, rule_rival
 from tuneproof.scoring import Scorer, expected_problem
-from tuneproof.shelves import kept_lock
+from tuneproof.shelves import keep_lock, kept_lock, kept_locks
 from tuneproof.steps import step_of
 from tuneproof.steps.compare import Desk, ExtraArm, Rest, Rule
 from tuneproof.steps.draft import BUNDLED, Source
@@ -302,9 +303,17 @@ def _named(identity: BaseModelIdentity) -> str:
     )
 
 
+def keep_anchored_lock(workspace: Workspace, lock: SplitLock) -> None:
+    """Keep a copy of a frozen lock, and stop where that copy or an anchor says otherwise."""
+    keep_lock(workspace, lock)
+    check_anchor(workspace.root, lock)
+
+
 def frozen_lock(workspace: Workspace, outside: Outside, task_file: TaskFile) -> SplitLock | None:
     """Return the lock that the split must equal: of a bundled case, or of this project's own version."""
     version = task_file.split.version
+    locked = {lock.version for lock in kept_locks(workspace)}
+    check_locks_there(workspace.root, task_file.name, version, locked)
     bundled = None
     if task_file.data.source.startswith(BUNDLED):
         bundled = outside.frozen_before(task_file.name, version)

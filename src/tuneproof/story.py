@@ -15,8 +15,7 @@ from tuneproof.console import Tell
 from tuneproof.drafting import NOT_BEFORE_THE_CAP
 from tuneproof.errors import LockBroken
 from tuneproof.forecast import detectable
-from tuneproof.making import Bench, Maker, Outside, frozen_lock
-from tuneproof.outside.anchors import check_anchor, check_locks_there
+from tuneproof.making import Bench, Maker, Outside, frozen_lock, keep_anchored_lock
 from tuneproof.outside.machine import now
 from tuneproof.pages import release_of, write_pages
 from tuneproof.reply_shelf import base_replies, dev_replies, every_reply, rounds
@@ -119,8 +118,6 @@ def story(
 
     _check_lock(ws, redo=again and only == "freeze")
     frozen_before = frozen_lock(ws, outside, task_file)
-    locked = {lock.version for lock in kept_locks(ws)}
-    check_locks_there(ws.root, task_file.name, task_file.split.version, locked)
     split = make(
         "freeze",
         lambda _: freeze(
@@ -139,8 +136,7 @@ def story(
             f"cross; {detectable(case, a)}"
         ),
     )
-    keep_lock(ws, split.lock)
-    check_anchor(ws.root, split.lock)
+    keep_anchored_lock(ws, split.lock)
     yield "freeze"
 
     adapter = make(

@@ -163,7 +163,7 @@ def check_anchor(root: Path, lock: SplitLock) -> Anchor:
 
 
 def anchored_versions(root: Path, case: str) -> frozenset[int]:
-    """Return the versions of a case that were anchored; without git on this machine, those with a signature."""
+    """Return the versions of a case that were anchored; without git, those with a signature."""
     signed = (path.name for path in (root / "locks").glob("split-v*.lock.json.sig"))
     found = {int(number[1]) for name in signed if (number := re.match(r"split-v(\d+)\.", name))}
     if shutil.which("git") and root.is_dir():
@@ -188,8 +188,8 @@ def check_locks_there(root: Path, case: str, version: int, locked: Collection[in
     gone = sorted(v for v in anchored_versions(root, case) if v < version and v not in locked)
     if gone:
         raise LockBroken(
-            f"Version {gone[0]} of the split was anchored, and locks/split-v{gone[0]}.lock.json is gone: nobody "
-            "can say which rows were its test.",
+            f"Version {gone[0]} of the split was anchored, and locks/split-v{gone[0]}.lock.json is gone: "
+            "nobody can say which rows were its test.",
             remedy="Put the files of locks/ back, from a backup or from git.",
         )
 
