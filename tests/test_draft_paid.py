@@ -12,12 +12,15 @@ import pytest
 from compare_sample import no_waiting_for_the_disk
 from draft_sample import INPUT, PRICE, TERMS, accept, answer, change, drafts_of, ready
 from fake_api import FakeApi, Seen
+from fakes import fake_outside
 from tuneproof.artifacts import Drafts, EndpointSection
+from tuneproof.commands import run_dry
 from tuneproof.commands_data import run_lint
 from tuneproof.commands_draft import asked_as
-from tuneproof.commands_terms import run_spend
+from tuneproof.commands_terms import run_accept_terms, run_spend
 from tuneproof.console import Tell
-from tuneproof.errors import LockBroken, NotReady
+from tuneproof.drafting import HOPELESS
+from tuneproof.errors import BadInput, LockBroken, NotReady
 from tuneproof.shelves import put_drafts
 from tuneproof.teacher_terms import acknowledged, acknowledgement, address_of_teacher, host_of_teacher
 from tuneproof.workspace import Workspace
@@ -217,3 +220,53 @@ def test_lint_of_drafts_that_nobody_has_reviewed_stops_nothing(
     run_lint(workspace.root, None, of="drafts", as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert (said["errors"], said["counts"]["format"]) == (0, 5)
+
+
+def test_drafting_stops_where_none_of_the_first_drafts_has_the_form_of_an_answer(tmp_path: Path) -> None:
+    with FakeApi(lambda text: "NO LABEL AT ALL!") as api:
+        workspace = ready(tmp_path, api, count=90)
+        change(workspace, "task", answer_pattern="[a-z.-]+")
+        with pytest.raises(NotReady, match=r"None of the first 2\d drafts has the form of an answer") as stop:
+            drafts_of(workspace)
+        assert "'NO LABEL AT ALL!'" in stop.value.problem and "drafting.version + 1" in stop.value.remedy
+        # Each was asked twice; the calls that were on their way are all that came after.
+        assert len(api.requests) <= 2 * (HOPELESS + 8)
+
+
+def test_one_good_draft_among_the_first_goes_on(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def mostly_wrong(text: str) -> str:
+        seen.append(text)
+        return "mit" if len(seen) == 5 else "NO LABEL AT ALL!"
+
+    with FakeApi(mostly_wrong) as api:
+        workspace = ready(tmp_path, api, count=40)
+        change(workspace, "task", answer_pattern="[a-z.-]+")
+        assert len(drafts_of(workspace).pairs) == 40
+
+
+def test_another_name_acknowledges_too_and_an_empty_one_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeApi() as api:
+        workspace = ready(tmp_path, api)
+        run_accept_terms(workspace.root, "Grace", as_json=False)
+        assert "Grace acknowledged" in capsys.readouterr().out
+        run_accept_terms(workspace.root, None, as_json=False)
+        names = [json.loads(line)["by"] for line in (workspace.root / "terms.jsonl").read_text().splitlines()]
+        assert names == ["Ada", "Grace"]
+        with pytest.raises(BadInput, match="names nobody"):
+            run_accept_terms(workspace.root, " ", as_json=False)
+
+
+def test_a_dry_run_before_the_draft_says_what_drafting_may_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeApi() as api:
+        workspace = ready(tmp_path, api, count=33)
+        run_dry(workspace.root, until="judge", as_json=False, outside=lambda: fake_outside(tmp_path))
+        assert not api.requests
+    said = capsys.readouterr().out
+    assert "up to 33 outputs of teacher, at most 5.00 USD" in said
+    assert "the outputs are drafted and reviewed first" in said
