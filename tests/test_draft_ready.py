@@ -90,13 +90,13 @@ def test_terms_are_acknowledged_once_by_name_and_for_this_teacher_alone(
     workspace = project(tmp_path / "project", api.address)
     with pytest.raises(NotReady, match="are not acknowledged yet"):
         drafts_of(workspace)
-    run_accept_terms(workspace.root, None, as_json=False)
-    assert TERMS in capsys.readouterr().out
     run_accept_terms(workspace.root, "Ada", as_json=False)
+    assert TERMS in capsys.readouterr().out
+    run_accept_terms(workspace.root, None, as_json=False)
     lines = (workspace.root / "terms.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == 1
     assert set(json.loads(lines[0])) == {"teacher", "host", "path", "provider", "url", "at", "by"}
-    assert json.loads(lines[0])["by"]
+    assert json.loads(lines[0])["by"] == "Ada"
     change(workspace, "drafting", teacher={"model": "other", "base_url": f"{api.address}/v1", "price": PRICE})
     with pytest.raises(NotReady, match=r"The terms of other at .* are not acknowledged yet"):
         drafts_of(workspace)
