@@ -74,7 +74,7 @@ def test_of_a_group_the_pair_that_is_reviewed_first_is_blind_and_no_other() -> N
     many = Drafts(provenance=drafts.provenance, pairs=(*drafts.pairs, *twins))
     plan = layout(many.pairs, places_of(many), ReviewSection(blind_share=1), SplitSection())
     groups = [plan.group_of[pair_id] for pair_id in plan.blind]
-    assert len(set(groups)) == len(groups) >= 25
+    assert len(set(groups)) == len(groups) >= 20
     for pair_id in plan.blind:
         alike = [p for p in plan.pairs if plan.group_of[p] == plan.group_of[pair_id]]
         assert len(alike) == 4 and alike[0] == pair_id, "the order of `pairs` is that of the review"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from steps.test_freeze import case, reviewed, rows_of, sides, singles
 from tuneproof.artifacts import Case, Pair
+from tuneproof.artifacts.case import SplitSection, wanted_sizes
 from tuneproof.errors import LockBroken, NotReady
 from tuneproof.steps import freeze as step
 from tuneproof.steps.freeze import CLOSER, METHOD, SHOWN, freeze
@@ -251,3 +252,13 @@ def test_the_rule_is_named_wherever_something_is_shown_even_if_it_held_nothing()
     assert SHOWN in freeze(case(), pairs, shown=shown).lock.method
     assert SHOWN in freeze(with_prompt(prompt, conventions="Lower case."), pairs).lock.method
     assert SHOWN not in freeze(case(), pairs).lock.method
+
+
+@pytest.mark.parametrize(
+    ("pairs", "test", "dev"),
+    [(60, 50, 10), (150, 50, 15), (299, 99, 29), (300, 100, 30), (700, 140, 70), (5000, 1000, 500)],
+)
+def test_sizes_that_are_left_open_leave_something_to_train_on(pairs: int, test: int, dev: int) -> None:
+    assert wanted_sizes(SplitSection(), pairs) == (test, dev)
+    assert wanted_sizes(SplitSection(test=70, dev=20), pairs) == (70, 20)
+    assert pairs < 110 or pairs - test - dev >= pairs // 2

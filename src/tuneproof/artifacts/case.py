@@ -201,9 +201,9 @@ class SplitSection(Record):
     """Sizes in rows; whole groups move together, so a part can be short by less than one group."""
 
     test: int | None = Field(default=None, ge=50)
-    """Items that are never trained on; null takes a fifth, at least 100, and at most 200 of up to 1,000."""
+    """Items that are never trained on; null takes a fifth, at least 100; of under 300 pairs a third."""
     dev: int | None = Field(default=None, ge=10)
-    """Pairs for choices: shots, checkpoints; null takes half as many as the test."""
+    """Pairs for choices: shots, checkpoints; null takes a tenth, at most half as many as the test."""
     version: int = Field(default=1, ge=1)
     """Another split needs another number."""
     same_template: Literal["together", "apart"] = "together"
@@ -213,12 +213,13 @@ class SplitSection(Record):
 def wanted_sizes(section: SplitSection, pairs: int) -> tuple[int, int]:
     """Return the wanted test and dev sizes for a number of reviewed pairs.
 
-    Unset, the test is a fifth of the pairs, at least 100, and at most 200 of up to 1,000 pairs; dev is half
-    of the test.
+    Unset, the test is a fifth of the pairs, at least 100, and at most 200 of up to 1,000 pairs. Of fewer than
+    300 pairs it is a third, at least 50, so that something is left to train on. Dev is a tenth of the pairs, at
+    least 10 and at most half of the test.
     """
-    fifth = max(100, pairs // 5)
+    fifth = max(100, pairs // 5) if pairs >= 300 else max(50, pairs // 3)
     test = section.test or (min(fifth, 200) if pairs <= 1000 else fifth)
-    return test, section.dev or max(10, test // 2)
+    return test, section.dev or max(10, min(test // 2, pairs // 10))
 
 
 class TuningSection(Record):
