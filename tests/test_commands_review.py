@@ -40,11 +40,25 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
-def project_of(at: Path, run: Run, *, review: dict[str, object] | None = None, name: str = "p") -> Path:
+def letters(number: int) -> str:
+    """A word of its own for each number: inputs that differ in digits alone would be of one template."""
+    return "".join(chr(ord("a") + number // 26**place % 26) for place in range(3))
+
+
+def project_of(
+    at: Path, run: Run, *, review: dict[str, object] | None = None, name: str = "p", pairs: int = PAIRS
+) -> Path:
     """A project whose pairs nobody vouches for, drafted and ready to review."""
     project = at / name
     project.mkdir()
-    rows = [{"id": f"r{n:02d}", "input": f"alpha{n} beta{n} gamma{n}", "output": "mit"} for n in range(PAIRS)]
+    rows = [
+        {
+            "id": f"r{n:02d}",
+            "input": " ".join(f"{letters(n)}{k}" for k in ("alpha", "beta", "gamma")),
+            "output": "mit",
+        }
+        for n in range(pairs)
+    ]
     (project / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     document = sample_case().task_file.model_dump(mode="json")
     document["data"] |= {"source": "pairs.jsonl", "reviewed_by": None, "pairs": None, "shape": "auto"}
@@ -122,6 +136,26 @@ def test_decisions_travel_from_one_machine_to_another(tmp_path: Path, run: Run) 
     assert "wrong in form" not in taken.out
     again = run("review", "--import", str(file), "--project", str(there))
     assert "0 decisions taken over" in again.out and "3 were here already" in again.out
+
+
+def test_a_test_row_that_is_looked_at_again_is_in_the_ledger_and_a_train_row_is_not(
+    tmp_path: Path, run: Run
+) -> None:
+    project = project_of(tmp_path, run, pairs=100)
+    keys = "a" * 50 + "all were alike\n" + "a" * 50 + "all were alike\n"
+    run("review", "--tty", "--project", str(project), keys=keys)
+    frozen = run("freeze", "--project", str(project))
+    assert frozen.code == 0, frozen.err
+    split = project / "4-split"
+    test, train = (
+        [json.loads(line)["id"] for line in (split / f"{part}.jsonl").read_text().splitlines()]
+        for part in ("test", "train")
+    )
+    run("review", "--pair", train[0], "--project", str(project), keys="q")
+    assert not (project / "ledger.jsonl").exists()
+    run("review", "--pair", test[0], "--project", str(project), keys="q")
+    entries = [json.loads(line) for line in (project / "ledger.jsonl").read_text().splitlines()]
+    assert [(e["arm"], e["plan_digest"]) for e in entries] == [(test[0], "")]
 
 
 def test_one_pair_of_a_closed_batch_is_decided_once_more_and_the_reread_says_how(

@@ -20,9 +20,10 @@ from tuneproof.errors import BadInput, MissingArtifact
 from tuneproof.making import Bench, Outside
 from tuneproof.outside.desk_keys import TerminalKeys
 from tuneproof.outside.files import atomic_write
+from tuneproof.reply_shelf import record_access
 from tuneproof.review_desk import OpenDesk, open_desk
 from tuneproof.review_words import agreement_text
-from tuneproof.shelves import take_drafts
+from tuneproof.shelves import take_drafts, take_split
 from tuneproof.steps.init import init
 from tuneproof.workspace import Workspace
 
@@ -81,6 +82,7 @@ def run_review(
     else:
         reviewer = how.reviewer or _user()
         if how.pair is not None:
+            _note_access(workspace, how.pair)
             keys = TerminalKeys(sys.stdin, tell.line)
             review_pair_tty(opened.desk, reviewer, how.pair, keys, tell.line)
         elif not opened.desk.standing(reviewer).done:
@@ -89,6 +91,12 @@ def run_review(
             run_step("review", project, again=again, as_json=as_json, outside=outside)
         else:
             _tell_standing(workspace, opened.desk.standing(reviewer), tell)
+
+
+def _note_access(workspace: Workspace, pair_id: str) -> None:
+    """Write a look at a frozen test row into the ledger: it measures nothing, so it is no round."""
+    if workspace.made("freeze") and any(item.id == pair_id for item in take_split(workspace).test.items):
+        record_access(workspace, "tuneproof review --pair", pair_id, "")
 
 
 def _user() -> str:

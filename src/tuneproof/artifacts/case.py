@@ -214,8 +214,8 @@ def wanted_sizes(section: SplitSection, pairs: int) -> tuple[int, int]:
     """Return the wanted test and dev sizes for a number of reviewed pairs.
 
     Unset, the test is a fifth of the pairs, at least 100, and at most 200 of up to 1,000 pairs. Of fewer than
-    300 pairs it is a third, at least 50, so that something is left to train on. Dev is a tenth of the pairs, at
-    least 10 and at most half of the test.
+    300 pairs it is a third, at least 50, so that something is left to train on. Dev is a tenth of the pairs,
+    at least 10 and at most half of the test.
     """
     fifth = max(100, pairs // 5) if pairs >= 300 else max(50, pairs // 3)
     test = section.test or (min(fifth, 200) if pairs <= 1000 else fifth)
