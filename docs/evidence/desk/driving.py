@@ -129,6 +129,7 @@ def write(page: Page, text: str, pictured: Path | None = None) -> None:
         page.wait_for_timeout(600)  # the form is checked once typing has paused
         picture(page, pictured)
         page.emulate_media(color_scheme="dark")
+        page.wait_for_timeout(600)  # colours fade
         picture(page, pictured.with_name("pair-dark.png"))
         page.set_viewport_size({"width": 640, "height": 430})  # what 200 % leaves of 1280 × 860
         picture(page, pictured.with_name("pair-200.png"))
