@@ -387,7 +387,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
     ("provider", "name"), [("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")]
 )
 def test_a_missing_key_names_its_variable_and_the_way_without(provider: Who, name: str) -> None:
-    with pytest.raises(NotReady, match=f"(?s){name}.*export {name}=.*--import FILE"):
+    with pytest.raises(NotReady, match=f"(?s){name}.*export {name}=.*--export frontier"):
         endpoint_for(section(provider, key=None))
 
 
