@@ -249,7 +249,7 @@ def test_a_user_without_a_name_is_asked_for_one(
         raise KeyError("getpwuid(): uid not found: 4711")
 
     project = project_of(tmp_path, run)
-    monkeypatch.setattr("tuneproof.commands_review.getpass.getuser", nameless)
+    monkeypatch.setattr("tuneproof.outside.machine.getpass.getuser", nameless)
     said = run("review", "--tty", "--project", str(project), keys="aq")
     assert said.code == 1 and "--reviewer" in said.err and "Traceback" not in said.err
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from tuneproof.errors import BadInput, MissingArtifact
 from tuneproof.making import Bench, Outside
 from tuneproof.outside.desk_keys import TerminalKeys
 from tuneproof.outside.files import atomic_write
+from tuneproof.outside.machine import user
 from tuneproof.reply_shelf import record_access
 from tuneproof.review_desk import OpenDesk, open_desk
 from tuneproof.review_words import agreement_text
@@ -80,7 +80,7 @@ def run_review(
         following = f"tuneproof review --project {workspace.shown(workspace.root)}"
         _import(opened, how.import_, bench.problem_of, tell, following)
     else:
-        reviewer = how.reviewer or _user()
+        reviewer = how.reviewer or user("--reviewer")
         if how.pair is not None:
             _note_access(workspace, how.pair)
             keys = TerminalKeys(sys.stdin, tell.line)
@@ -97,15 +97,6 @@ def _note_access(workspace: Workspace, pair_id: str) -> None:
     """Write a look at a frozen test row into the ledger: it measures nothing, so it is no round."""
     if workspace.made("freeze") and any(item.id == pair_id for item in take_split(workspace).test.items):
         record_access(workspace, "tuneproof review --pair", pair_id, "")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError) as error:  # a container's user may have no name
-        raise BadInput(
-            "This machine's user has no name.", remedy='Say who decides: --reviewer "YOUR NAME"'
-        ) from error
 
 
 def _check_nothing_to_decide(how: How, authority: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from tuneproof.artifacts import DraftRow, EndpointSection, Price, canonical_json
 from tuneproof.console import Tell
 from tuneproof.errors import BadInput, NotReady
 from tuneproof.outside.files import append_line
-from tuneproof.outside.machine import now
+from tuneproof.outside.machine import now, user
 from tuneproof.outside.spend import SpendLedger
 from tuneproof.shelves import CALLS, rows_of
 from tuneproof.spend import Spent, usd_words
@@ -72,7 +71,7 @@ def run_accept_terms(project: Path, by: str | None, *, as_json: bool) -> None:
     teacher, url = drafting.teacher, drafting.terms_url
     done = acknowledged(_acknowledged(workspace), teacher, url)
     if done is None or by not in (None, done.by):
-        done = acknowledgement(teacher, url, at=now(), by=by or _user())
+        done = acknowledgement(teacher, url, at=now(), by=by or user("--by"))
         with workspace.alone():
             append_line(workspace.root / TERMS_FILE, canonical_json(done.model_dump(mode="json")))
     tell.line(
@@ -81,13 +80,6 @@ def run_accept_terms(project: Path, by: str | None, *, as_json: bool) -> None:
     )
     tell.line(f"Next: tuneproof draft --project {workspace.shown(workspace.root)}")
     tell.json(done.model_dump(mode="json"))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError) as error:  # a container's user may have no name
-        raise BadInput("This machine's user has no name.", remedy='Say who: --by "YOUR NAME"') from error
 
 
 def run_spend(project: Path, *, as_json: bool) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import getpass
 import os
 import platform
 import shutil
 import time
 from pathlib import Path
+
+from tuneproof.errors import BadInput
 
 
 def now() -> str:
@@ -33,6 +36,21 @@ def cores() -> int:
 def describe() -> str:
     """Name the processor, its cores and the memory, for records."""
     return f"{_cpu_name()}, {cores()} cores, {memory_gib():.0f} GiB, {platform.system()}"
+
+
+def user(option: str) -> str:
+    """Return the name of this machine's user.
+
+    Args:
+        option: of the command, with which a person can name themselves.
+
+    Raises:
+        BadInput: the user has no name, as in some containers.
+    """
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as error:
+        raise BadInput("This machine's user has no name.", remedy=f'Say who: {option} "YOUR NAME"') from error
 
 
 def has_nvidia_gpu() -> bool:
